@@ -1,0 +1,92 @@
+// The only file that inspects NumPy arrays. Python has validated everything already; what would read out of bounds is
+// checked again here.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "erffast/step.hpp"
+
+namespace erffast::python {
+
+namespace py = pybind11;
+
+inline constexpr int c_contiguous = py::array::c_style;
+template <class T>
+using Array = py::array_t<T, c_contiguous>;
+
+inline void require(bool holds, const char* what) {
+  if (!holds) throw py::value_error(what);
+}
+
+inline void read_pair(const py::handle& pair, Index (&out)[2]) {
+  const auto values = pair.cast<std::pair<Index, Index>>();
+  out[0] = values.first;
+  out[1] = values.second;
+}
+
+// A chain of runs, and the arrays that keep its pointers alive.
+template <class T>
+struct Runs {
+  std::vector<Run<T>> runs;
+  std::vector<py::array> keep;
+};
+
+// Each run: (taps [n_kernels, tap_draws, channels_out or 1, channels_in, rows, columns], stride, dilation, before,
+//            extent or None, growth, count, shared, groups, scale [rows, columns] or None)
+template <class T>
+Runs<T> read_runs(const py::list& list, Index channels, Index draws) {
+  Runs<T> result;
+  for (const py::handle& item : list) {
+    const auto fields = item.cast<py::tuple>();
+    require(fields.size() == 10, "a run must have ten fields");
+    Run<T> run{};
+    const auto taps = fields[0].cast<Array<T>>();
+    require(taps.ndim() == 6, "taps must have six axes");
+    for (int axis = 0; axis < 6; ++axis) require(taps.shape(axis) > 0, "taps must not be empty");
+    read_pair(fields[1], run.stride);
+    read_pair(fields[2], run.dilation);
+    read_pair(fields[3], run.before);
+    run.bounded = !fields[4].is_none();
+    if (run.bounded) read_pair(fields[4], run.extent);
+    read_pair(fields[5], run.growth);
+    run.count = fields[6].cast<Index>();
+    const bool shared = fields[7].cast<bool>();
+    run.groups = fields[8].cast<Index>();
+    run.n_kernels = taps.shape(0);
+    run.tap_draws = taps.shape(1);
+    run.channels_out = shared ? 0 : taps.shape(2);
+    run.channels_in = taps.shape(3);
+    run.kernel[0] = taps.shape(4);
+    run.kernel[1] = taps.shape(5);
+    run.taps = taps.data();
+    require(run.count >= 1 && (run.n_kernels == 1 || run.n_kernels == run.count), "a run must have one kernel, or one for each step");
+    require(run.tap_draws == 1 || run.tap_draws == draws, "taps must be the same for all draws, or one for each");
+    for (int axis = 0; axis < 2; ++axis) require(run.stride[axis] >= 1 && run.dilation[axis] >= 1, "stride and dilation must be at least 1");
+    if (shared) {
+      require(taps.shape(2) == 1 && run.channels_in == 1, "a shared kernel must have one channel");
+    } else {
+      require(run.channels_out == channels && run.groups >= 1 && channels % run.groups == 0, "the channels of two layers disagree");
+      require(run.count == 1 || run.groups * run.channels_in == channels, "a repeated layer must keep its channels");
+      channels = run.groups * run.channels_in;
+    }
+    if (!fields[9].is_none()) {
+      const auto scale = fields[9].cast<Array<double>>();
+      require(scale.ndim() == 2 && run.count == 1 && run.bounded, "scale must be an image, of a single bounded step");
+      run.scale = scale.data();
+      run.scale_width = scale.shape(1);
+      result.keep.push_back(scale);
+    }
+    result.keep.push_back(taps);
+    result.runs.push_back(run);
+  }
+  require(!result.runs.empty(), "the chain must not be empty");
+  require(channels == 1, "the chain must end in one channel");
+  return result;
+}
+
+}  // namespace erffast::python

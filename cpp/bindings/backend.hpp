@@ -1,0 +1,195 @@
+// One template binds a backend's functions for one dtype, so that every backend has the same signatures.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+
+#include "arrays.hpp"
+#include "erffast/propagate.hpp"
+#include "erffast/threads.hpp"
+
+namespace erffast::python {
+
+// Progress and Ctrl-C. The report is made by the calling thread; signals reach Python's main thread only, elsewhere
+// PyErr_CheckSignals does nothing. What Python raises is kept and thrown again once the engine has stopped.
+class Reporter {
+ public:
+  Reporter(py::object progress, Index total) : progress_(std::move(progress)), total_(total) {}
+
+  std::function<bool(Index, Index)> callback() {
+    return [this](Index done, Index total) {
+      py::gil_scoped_acquire gil;
+      try {
+        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+        if (!progress_.is_none()) progress_(done, total);
+        return true;
+      } catch (...) {
+        raised_ = std::current_exception();
+        return false;
+      }
+    };
+  }
+
+  // The engine's work, without the GIL.
+  template <class Work>
+  auto run(Work&& work) {
+    Monitor monitor(callback(), total_);
+    try {
+      py::gil_scoped_release release;
+      return work(monitor);
+    } catch (const Cancelled&) {
+      if (raised_) std::rethrow_exception(raised_);
+      throw;
+    } catch (const MemoryLimit& limit) {
+      PyErr_SetObject(PyExc_MemoryError, py::int_(limit.bytes).ptr());
+      throw py::error_already_set();
+    }
+  }
+
+ private:
+  py::object progress_;
+  Index total_;
+  std::exception_ptr raised_;
+};
+
+// What propagate() gave, still at the working scale; written out once the crop is known.
+template <class T>
+class Images {
+ public:
+  explicit Images(std::vector<Image<T>> images) : images_(std::move(images)) {}
+  Images(Images&&) = default;
+  Images(const Images&) = delete;
+
+  template <class Out, class Get>
+  Array<Out> each(Get&& get) const {
+    Array<Out> out(static_cast<py::ssize_t>(images_.size()));
+    for (std::size_t d = 0; d < images_.size(); ++d) out.mutable_data()[d] = get(images_[d]);
+    return out;
+  }
+
+  Array<Index> rects() const {
+    Array<Index> out({static_cast<py::ssize_t>(images_.size()), py::ssize_t{4}});
+    for (std::size_t d = 0; d < images_.size(); ++d) {
+      const Rect& r = images_[d].plane.rect();
+      const Index values[4] = {r.y0, r.x0, r.height, r.width};
+      std::copy_n(values, 4, out.mutable_data(static_cast<py::ssize_t>(d)));
+    }
+    return out;
+  }
+
+  // Sums of |pixel| / peak over the other axis. [rows] or [columns]
+  Array<double> mass(Index draw, int axis) const {
+    const Image<T>& image = at(draw);
+    const Rect& r = image.plane.rect();
+    Array<double> out(axis == 0 ? r.height : r.width);
+    double* sums = out.mutable_data();
+    std::fill_n(sums, out.size(), 0.0);
+    for (Index y = 0; y < r.height; ++y) {
+      const T* row = image.plane.row(0, y);
+      for (Index x = 0; x < r.width; ++x) sums[axis == 0 ? y : x] += std::abs(static_cast<double>(row[x])) / image.peak;
+    }
+    return out;
+  }
+
+  // Smallest positive |pixel| / peak in the rows [y0, y1) and columns [x0, x1) of the draw's rectangle.
+  double least(Index draw, Index y0, Index y1, Index x0, Index x1) const {
+    const Image<T>& image = at(draw);
+    const Rect& r = image.plane.rect();
+    require(0 <= y0 && y1 <= r.height && 0 <= x0 && x1 <= r.width, "the crop must lie in the image");
+    double best = 1;
+    for (Index y = y0; y < y1; ++y) {
+      const T* row = image.plane.row(0, y);
+      for (Index x = x0; x < x1; ++x) {
+        const double v = std::abs(static_cast<double>(row[x])) / image.peak;
+        if (v > 0 && v < best) best = v;
+      }
+    }
+    return best;
+  }
+
+  // out[d, i, j] = factors[d] * pixel at (y0 + i, x0 + j); zero outside the draw's rectangle. Denormals become zero.
+  void write(Array<T> out, Index y0, Index x0, const Array<double>& factors) const {
+    require(out.ndim() == 3 && out.writeable() && out.shape(0) == static_cast<py::ssize_t>(images_.size()), "out must be a writable [draws, rows, columns]");
+    require(factors.size() == out.shape(0), "factors must have one entry per draw");
+    T* target = out.mutable_data();
+    const double* factor = factors.data();
+    const Index height = out.shape(1), width = out.shape(2);
+    py::gil_scoped_release release;
+    FlushDenormals flush;
+    for (std::size_t d = 0; d < images_.size(); ++d) {
+      for (Index i = 0; i < height; ++i, target += width) write_row(images_[d], y0 + i, x0, static_cast<T>(factor[d]), target, width);
+    }
+  }
+
+ private:
+  const Image<T>& at(Index draw) const {
+    require(draw >= 0 && draw < static_cast<Index>(images_.size()), "no such draw");
+    return images_[static_cast<std::size_t>(draw)];
+  }
+
+  static void write_row(const Image<T>& image, Index y, Index x0, T factor, T* target, Index width) {
+    const Rect& r = image.plane.rect();
+    const Index first = std::clamp<Index>(r.x0 - x0, 0, width), last = std::clamp<Index>(r.x0 + r.width - x0, first, width);
+    if (y < r.y0 || y >= r.y0 + r.height || image.plane.empty()) {
+      std::fill_n(target, width, T(0));
+      return;
+    }
+    std::fill_n(target, first, T(0));
+    kernels_of<T>(kernel_table()).scaled(target + first, image.plane.row(0, y - r.y0) + (x0 + first - r.x0), factor, last - first);
+    std::fill(target + last, target + width, T(0));
+  }
+
+  std::vector<Image<T>> images_;
+};
+
+template <class T>
+Images<T> run_propagate(const py::list& list, std::pair<Index, Index> unit, Index channels, Index draws, bool non_negative, double trim,
+                        int threads, Index memory_limit, py::object progress) {
+  require(draws >= 1 && channels >= 1, "draws and channels must be at least 1");
+  const Runs<T> runs = read_runs<T>(list, channels, draws);
+  Options options;
+  options.unit[0] = unit.first;
+  options.unit[1] = unit.second;
+  options.channels = channels;
+  options.draws = draws;
+  options.non_negative = non_negative;
+  options.trim = trim;
+  options.threads = threads;
+  options.memory_limit = memory_limit;
+  Index layers = 0;
+  for (const Run<T>& run : runs.runs) layers += run.count;
+  Reporter reporter(std::move(progress), layers * draws);
+  return Images<T>(reporter.run([&](Monitor& monitor) { return propagate(runs.runs, options, monitor); }));
+}
+
+template <class T>
+void run_outer(const Array<double>& rows, const Array<double>& columns, int shift, Array<T> out, int threads) {
+  require(rows.ndim() == 1 && columns.ndim() == 1 && out.ndim() == 2, "outer takes two vectors and an image");
+  require(out.writeable() && out.shape(0) == rows.size() && out.shape(1) == columns.size(), "out must have one row per entry of rows");
+  const double* r = rows.data();
+  const double* c = columns.data();
+  T* o = out.mutable_data();
+  Reporter reporter(py::none(), 1);
+  reporter.run([&](Monitor& monitor) { outer(r, rows.size(), c, columns.size(), shift, o, threads, monitor); return 0; });
+}
+
+template <class T>
+void bind(py::module_& m, const char* class_name, const char* propagate_name, const char* outer_name) {
+  using I = Images<T>;
+  py::class_<I>(m, class_name)
+      .def("rects", &I::rects)
+      .def("exponents", [](const I& s) { return s.template each<Index>([](const Image<T>& i) { return i.exponent; }); })
+      .def("peaks", [](const I& s) { return s.template each<double>([](const Image<T>& i) { return i.peak; }); })
+      .def("borders", [](const I& s) { return s.template each<double>([](const Image<T>& i) { return i.border; }); })
+      .def("trimmed", [](const I& s) { return s.template each<double>([](const Image<T>& i) { return i.trimmed; }); })
+      .def("rounding", [](const I& s) { return s.template each<double>([](const Image<T>& i) { return i.rounding; }); })
+      .def("mass", &I::mass, py::arg("draw"), py::arg("axis"))
+      .def("least", &I::least, py::arg("draw"), py::arg("y0"), py::arg("y1"), py::arg("x0"), py::arg("x1"))
+      .def("write", &I::write, py::arg("out").noconvert(), py::arg("y0"), py::arg("x0"), py::arg("factors"));
+  m.def(propagate_name, &run_propagate<T>, py::arg("runs"), py::arg("unit"), py::arg("channels"), py::arg("draws"), py::arg("non_negative"),
+        py::arg("trim"), py::arg("threads"), py::arg("memory_limit"), py::arg("progress"));
+  m.def(outer_name, &run_outer<T>, py::arg("rows"), py::arg("columns"), py::arg("shift"), py::arg("out").noconvert(), py::arg("threads"));
+}
+
+}  // namespace erffast::python

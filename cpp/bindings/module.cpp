@@ -1,0 +1,18 @@
+// Table of contents of erffast._core.
+#include "backend.hpp"
+
+namespace py = pybind11;
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "Native CPU engines of erffast; use the functions of the package instead.";
+  erffast::python::bind<float>(m, "ImagesF32", "propagate_f32", "outer_f32");
+  erffast::python::bind<double>(m, "ImagesF64", "propagate_f64", "outer_f64");
+  m.def("build_info", [] {
+    py::dict info;
+    info["version"] = ERFFAST_VERSION;
+    info["compiler"] = ERFFAST_COMPILER;
+    info["build_type"] = ERFFAST_BUILD_TYPE;
+    info["instruction_set"] = erffast::kernel_table().isa;
+    return info;
+  });
+}

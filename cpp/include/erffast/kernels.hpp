@@ -1,0 +1,48 @@
+// The inner loops, compiled once per instruction set and reached through one table chosen at load.
+#pragma once
+
+#include "erffast/step.hpp"
+
+namespace erffast {
+
+template <class T>
+struct Tap {
+  const T* source;  // first pixel that this tap reads
+  T weight;
+};
+
+template <class T>
+struct Kernels {
+  // out[x] = sum over t, in order, of taps[t].weight * taps[t].source[x], x in [0, n). One fused multiply-add each where the
+  // instruction set has it. Writes (and reads) up to `overrun` elements past n.
+  void (*fir)(T* out, const Tap<T>* taps, Index n_taps, Index n);
+  T (*max_abs)(const T* values, Index n);
+  double (*sum)(const T* values, Index n);
+  double (*sum_of_squares)(const T* values, Index n, T scale);  // of scale * values
+  void (*scaled)(T* out, const T* values, T factor, Index n);   // out[x] = factor * values[x]
+};
+
+struct KernelTable {
+  const char* isa;
+  Kernels<float> f32;
+  Kernels<double> f64;
+};
+
+inline constexpr Index overrun = 32;  // elements that `fir` may write and read past the end of a row
+
+template <class T>
+const Kernels<T>& kernels_of(const KernelTable& table);
+template <>
+inline const Kernels<float>& kernels_of<float>(const KernelTable& table) {
+  return table.f32;
+}
+template <>
+inline const Kernels<double>& kernels_of<double>(const KernelTable& table) {
+  return table.f64;
+}
+
+// The best table this machine can run, or the one ERFFAST_CPU_ISA names; throws std::runtime_error where that is unknown
+// or not supported here.
+const KernelTable& kernel_table();
+
+}  // namespace erffast

@@ -1,0 +1,85 @@
+// The working image of the direct engine.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "erffast/kernels.hpp"
+#include "erffast/monitor.hpp"
+#include "erffast/step.hpp"
+
+namespace erffast {
+
+// Channels of one rectangle, each row between two zero margins, so that a tap may read beyond the rectangle's sides without
+// a test. Shrinking the rectangle moves no pixels: it zeroes what falls into the margins.
+//   pixel (c, y, x) of the rectangle: data[(c * rows + top + y) * pitch + left + x]
+template <class T>
+class Plane {
+ public:
+  // Makes room; the contents are undefined. `limit`: bytes allowed for this plane.
+  void reshape(Index channels, const Rect& rect, Index margin, Index limit) {
+    channels_ = channels;
+    rect_ = rect;
+    margin_ = margin;
+    rows_ = rect.height;
+    left_ = margin;
+    top_ = 0;
+    pitch_ = rect.width + 2 * margin + overrun;
+    const Index wanted = channels_ * rows_ * pitch_;
+    if (wanted <= capacity_) return;
+    const Index bytes = wanted * static_cast<Index>(sizeof(T));
+    if (bytes > limit) throw MemoryLimit(bytes);
+    // A growing field would ask for a little more at each layer: take half as much again where the limit allows it.
+    const Index roomy = std::min(wanted + wanted / 2, limit / static_cast<Index>(sizeof(T)));
+    data_.reset();
+    capacity_ = 0;
+    data_.reset(new (std::align_val_t{64}) T[static_cast<std::size_t>(roomy)]);
+    capacity_ = roomy;
+  }
+
+  T* row(Index channel, Index y) { return data_.get() + (channel * rows_ + top_ + y) * pitch_ + left_; }
+  const T* row(Index channel, Index y) const { return const_cast<Plane*>(this)->row(channel, y); }
+
+  // Zeroes both margins of one row.
+  void clear_margins(Index channel, Index y) {
+    T* p = row(channel, y);
+    std::fill(p - margin_, p, T(0));
+    std::fill(p + rect_.width, p + rect_.width + margin_ + overrun, T(0));
+  }
+
+  // Keeps rows [y0, y1) and columns [x0, x1), counted from the rectangle's corner.
+  void crop(Index y0, Index y1, Index x0, Index x1) {
+    const Index cut_right = rect_.width - x1;
+    rect_ = {rect_.y0 + y0, rect_.x0 + x0, y1 - y0, x1 - x0};
+    top_ += y0;
+    left_ += x0;
+    if (x0 == 0 && cut_right == 0) return;
+    for (Index c = 0; c < channels_; ++c) {
+      for (Index y = 0; y < rect_.height; ++y) clear_margins(c, y);
+    }
+  }
+
+  // Leaves nothing: an all-zero image.
+  void clear() {
+    rect_.height = rect_.width = 0;
+  }
+
+  bool empty() const { return rect_.height <= 0 || rect_.width <= 0; }
+  Index channels() const { return channels_; }
+  Index margin() const { return margin_; }
+  const Rect& rect() const { return rect_; }
+
+ private:
+  struct Free {
+    void operator()(T* p) const { ::operator delete[](p, std::align_val_t{64}); }
+  };
+  std::unique_ptr<T[], Free> data_;
+  Index capacity_ = 0;
+  Index channels_ = 0, rows_ = 0, pitch_ = 0, left_ = 0, top_ = 0, margin_ = 0;
+  Rect rect_;
+};
+
+}  // namespace erffast

@@ -1,0 +1,118 @@
+// Inner loops, included by one small file per instruction set, which names its table and the vector width.
+// Everything is in an anonymous namespace: a template with external linkage would be a weak symbol, and the linker could
+// keep the copy compiled for an instruction set the machine does not have.
+// This file is compiled with -ffp-contract=fast: `acc += w * x` has one contraction only, so every instruction set with
+// fused multiply-add gives the same bits.
+
+#include "erffast/kernels.hpp"
+
+namespace erffast {
+namespace {
+
+template <class T>
+struct Vector {
+  static constexpr Index lanes = ERFFAST_VECTOR_BYTES / static_cast<Index>(sizeof(T));
+  typedef T type __attribute__((vector_size(ERFFAST_VECTOR_BYTES), aligned(sizeof(T)), may_alias));
+};
+
+template <class T>
+inline typename Vector<T>::type load(const T* p) {
+  return *reinterpret_cast<const typename Vector<T>::type*>(p);
+}
+
+template <class T>
+inline void store(T* p, typename Vector<T>::type v) {
+  *reinterpret_cast<typename Vector<T>::type*>(p) = v;
+}
+
+// One register tile of U vectors: the accumulators stay in registers over all taps.
+template <class T, int U>
+inline void fir_tile(T* out, const Tap<T>* taps, Index n_taps, Index x) {
+  using V = typename Vector<T>::type;
+  constexpr Index lanes = Vector<T>::lanes;
+  V acc[U] = {};
+  for (Index t = 0; t < n_taps; ++t) {
+    const T* source = taps[t].source + x;
+    const V w = taps[t].weight - V{};
+#pragma GCC unroll 16
+    for (int u = 0; u < U; ++u) acc[u] += w * load<T>(source + u * lanes);
+  }
+#pragma GCC unroll 16
+  for (int u = 0; u < U; ++u) store<T>(out + x + u * lanes, acc[u]);
+}
+
+template <class T>
+void fir(T* out, const Tap<T>* taps, Index n_taps, Index n) {
+  constexpr Index lanes = Vector<T>::lanes;
+  Index x = 0;
+  for (; x + 8 * lanes <= n; x += 8 * lanes) fir_tile<T, 8>(out, taps, n_taps, x);
+  for (; x + 2 * lanes <= n; x += 2 * lanes) fir_tile<T, 2>(out, taps, n_taps, x);
+  for (; x < n; x += lanes) fir_tile<T, 1>(out, taps, n_taps, x);  // the last may overrun into the zero margin
+}
+
+template <class T>
+T max_abs(const T* values, Index n) {
+  T best[8] = {};
+  Index x = 0;
+  for (; x + 8 <= n; x += 8) {
+    for (int j = 0; j < 8; ++j) {
+      const T v = values[x + j] < 0 ? -values[x + j] : values[x + j];
+      best[j] = v > best[j] ? v : best[j];
+    }
+  }
+  for (; x < n; ++x) {
+    const T v = values[x] < 0 ? -values[x] : values[x];
+    best[0] = v > best[0] ? v : best[0];
+  }
+  for (int j = 1; j < 8; ++j) best[0] = best[j] > best[0] ? best[j] : best[0];
+  return best[0];
+}
+
+inline double folded(const double (&acc)[8]) {
+  return ((acc[0] + acc[1]) + (acc[2] + acc[3])) + ((acc[4] + acc[5]) + (acc[6] + acc[7]));
+}
+
+template <class T>
+double sum(const T* values, Index n) {
+  double acc[8] = {};
+  Index x = 0;
+  for (; x + 8 <= n; x += 8) {
+    for (int j = 0; j < 8; ++j) acc[j] += static_cast<double>(values[x + j]);
+  }
+  for (; x < n; ++x) acc[0] += static_cast<double>(values[x]);
+  return folded(acc);
+}
+
+template <class T>
+double sum_of_squares(const T* values, Index n, T scale) {
+  double acc[8] = {};
+  Index x = 0;
+  for (; x + 8 <= n; x += 8) {
+    for (int j = 0; j < 8; ++j) {
+      const double v = static_cast<double>(scale * values[x + j]);
+      acc[j] += v * v;
+    }
+  }
+  for (; x < n; ++x) {
+    const double v = static_cast<double>(scale * values[x]);
+    acc[0] += v * v;
+  }
+  return folded(acc);
+}
+
+template <class T>
+void scaled(T* out, const T* values, T factor, Index n) {
+  for (Index x = 0; x < n; ++x) out[x] = factor * values[x];
+}
+
+template <class T>
+constexpr Kernels<T> kernels_for() {
+  return {fir<T>, max_abs<T>, sum<T>, sum_of_squares<T>, scaled<T>};
+}
+
+}  // namespace
+
+extern const KernelTable ERFFAST_TABLE;
+const KernelTable ERFFAST_TABLE = {ERFFAST_ISA_NAME, kernels_for<float>(), kernels_for<double>()};
+
+}  // namespace erffast

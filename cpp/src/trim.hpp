@@ -1,0 +1,76 @@
+// Trimming: the working image of a deep non-negative chain is mostly tail. Rows and columns at its sides are left out while
+// their mass stays within a budget. In a non-negative chain every later layer multiplies all mass by the same gain, so the
+// shares left out add up to a bound on what is missing from the result, in total and in any single pixel.
+// With no budget only rows and columns that are entirely zero (underflowed) go: those below 2**-1900 of the peak.
+#pragma once
+
+#include <cmath>
+
+#include "erffast/plane.hpp"
+
+namespace erffast {
+
+// Takes away outer rows and columns whose mass together stays within `budget` (same unit as the pixels); returns what was
+// taken, rounded up. Cost: the rows and columns taken and one more at each side.
+template <class T>
+double trim_sides(Plane<T>& plane, double budget, const Kernels<T>& kernels) {
+  const Rect rect = plane.rect();
+  Index y0 = 0, y1 = rect.height, x0 = 0, x1 = rect.width;
+  double taken = 0;
+  const auto row_mass = [&](Index y) { return kernels.sum(plane.row(0, y) + x0, x1 - x0); };
+  const auto column_mass = [&](Index x) {
+    double mass = 0;
+    for (Index y = y0; y < y1; ++y) mass += static_cast<double>(plane.row(0, y)[x]);
+    return mass;
+  };
+  // A quarter of the budget for each side; what one side does not use is not handed on.
+  const auto shave = [&](Index& first, Index& last, bool from_front, const auto& mass_at) {
+    double side = 0;
+    while (last - first > 1) {
+      const double mass = mass_at(from_front ? first : last - 1);
+      if (side + mass > budget / 4) break;
+      side += mass;
+      from_front ? ++first : --last;
+    }
+    taken += side;
+  };
+  if (rect.height > 1) {
+    shave(y0, y1, true, row_mass);
+    shave(y0, y1, false, row_mass);
+  }
+  shave(x0, x1, true, column_mass);
+  shave(x0, x1, false, column_mass);
+  if (y0 > 0 || y1 < rect.height || x0 > 0 || x1 < rect.width) plane.crop(y0, y1, x0, x1);
+  return taken * (1 + 1e-9);
+}
+
+// The same with no budget, for any sign and number of channels: sides that are exactly zero.
+template <class T>
+void trim_zeros(Plane<T>& plane) {
+  const Rect rect = plane.rect();
+  Index y0 = 0, y1 = rect.height, x0 = 0, x1 = rect.width;
+  const auto row_zero = [&](Index y) {
+    for (Index c = 0; c < plane.channels(); ++c) {
+      const T* p = plane.row(c, y);
+      for (Index x = x0; x < x1; ++x) {
+        if (p[x] != T(0)) return false;
+      }
+    }
+    return true;
+  };
+  const auto column_zero = [&](Index x) {
+    for (Index c = 0; c < plane.channels(); ++c) {
+      for (Index y = y0; y < y1; ++y) {
+        if (plane.row(c, y)[x] != T(0)) return false;
+      }
+    }
+    return true;
+  };
+  while (y1 - y0 > 1 && row_zero(y0)) ++y0;
+  while (y1 - y0 > 1 && row_zero(y1 - 1)) --y1;
+  while (x1 - x0 > 1 && column_zero(x0)) ++x0;
+  while (x1 - x0 > 1 && column_zero(x1 - 1)) --x1;
+  if (y0 > 0 || y1 < rect.height || x0 > 0 || x1 < rect.width) plane.crop(y0, y1, x0, x1);
+}
+
+}  // namespace erffast
