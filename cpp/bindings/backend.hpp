@@ -92,6 +92,19 @@ class Images {
     return out;
   }
 
+  // Per draw, the sum of (pixel / peak)**2; 0 for an image of zeros.
+  Array<double> energies() const {
+    return each<double>([](const Image<T>& image) {
+      const Rect& r = image.plane.rect();
+      double total = 0;
+      for (Index y = 0; y < r.height && image.peak > 0; ++y) {
+        const T scale = static_cast<T>(1 / image.peak);
+        total += kernels_of<T>(kernel_table()).sum_of_squares(image.plane.row(0, y), r.width, scale);
+      }
+      return total;
+    });
+  }
+
   // Smallest positive |pixel| / peak in the rows [y0, y1) and columns [x0, x1) of the draw's rectangle.
   double least(Index draw, Index y0, Index y1, Index x0, Index x1) const {
     const Image<T>& image = at(draw);
@@ -184,6 +197,7 @@ void bind(py::module_& m, const char* class_name, const char* propagate_name, co
       .def("borders", [](const I& s) { return s.template each<double>([](const Image<T>& i) { return i.border; }); })
       .def("trimmed", [](const I& s) { return s.template each<double>([](const Image<T>& i) { return i.trimmed; }); })
       .def("rounding", [](const I& s) { return s.template each<double>([](const Image<T>& i) { return i.rounding; }); })
+      .def("energies", &I::energies)
       .def("mass", &I::mass, py::arg("draw"), py::arg("axis"))
       .def("least", &I::least, py::arg("draw"), py::arg("y0"), py::arg("y1"), py::arg("x0"), py::arg("x1"))
       .def("write", &I::write, py::arg("out").noconvert(), py::arg("y0"), py::arg("x0"), py::arg("factors"));

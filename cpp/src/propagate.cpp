@@ -256,7 +256,7 @@ class Chain {
   }
 
   Image<T> finish() {
-    image_.border = -std::expm1(log_kept_);
+    image_.border = log_kept_ < 0 ? -std::expm1(log_kept_) : 0;
     image_.peak = 0;
     for (Index c = 0; c < now_.channels() && !now_.empty(); ++c) {
       for (Index y = 0; y < now_.rect().height; ++y) {

@@ -1,0 +1,126 @@
+"""Windows: which pixels of the answer are returned, and what is left out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _validate as check
+from .execution import Box, Outcome
+from .lowering import Chain
+
+Array = NDArray[np.float64]
+
+__all__ = ["Box", "lost_share", "missing_of_peak", "missing_share", "requested_box", "smallest_box"]
+
+
+def requested_box(chain: Chain, window: str | int | tuple[int, ...], *, automatic: bool) -> Box | None:
+    """The box asked for; None where it is to be found from the mass."""
+    if window == "auto":
+        return None if automatic else chain.box
+    if window == "full":
+        return chain.box
+    assert not isinstance(window, str)
+    sizes = check.per_axis(window, chain.ndim, "window")
+    low, high = [], []
+    full = tuple(b - a + 1 for a, b in zip(*chain.box, strict=True))
+    if any(n > f for n, f in zip(sizes, full, strict=True)):
+        where = "the receptive field" if chain.input_size is None else "the receptive field on the map"
+        raise ValueError(f'window {sizes} is larger than {where} {full}; window="full" gives all of it')
+    for axis, n in enumerate(sizes):
+        centre = chain.field.centre[axis] + chain.field.jump[axis] * chain.unit[axis]
+        first = math.ceil(centre - n / 2)
+        first = min(max(first, chain.box[0][axis]), chain.box[1][axis] - n + 1)  # stay on the map
+        low.append(first)
+        high.append(first + n - 1)
+    return tuple(low), tuple(high)
+
+
+def smallest_box(chain: Chain, outcomes: list[Outcome], tol: float) -> Box:
+    """The smallest box that leaves out at most `tol` of the mass of any draw, the same share at each side of each axis."""
+    low, high = list(chain.box[1]), list(chain.box[0])
+    for outcome in outcomes:
+        for draw in range(outcome.draws):
+            if not outcome.alive(draw):
+                continue
+            budget = max(tol / 2, tol - float(sum(o.trimmed[draw] for o in outcomes))) / (2 * chain.ndim)
+            for axis in outcome.axes:
+                first, last = outcome.span(draw, axis)
+                mass = outcome.marginal(draw, axis)
+                mass /= mass.sum()
+                low[axis] = min(low[axis], first + _leading(mass, budget))
+                high[axis] = max(high[axis], last - _leading(mass[::-1], budget))
+    if any(b < a for a, b in zip(low, high, strict=True)):  # every draw is zero everywhere
+        return chain.box
+    return tuple(low), tuple(high)
+
+
+def _leading(mass: Array, budget: float) -> int:
+    """How many entries from the front hold at most `budget` together. Summed from the small end: no cancellation."""
+    return min(int(np.searchsorted(np.cumsum(mass), budget, side="right")), len(mass) - 1)
+
+
+def missing_share(outcomes: list[Outcome], crop: Box) -> float:
+    """Bound on what trimming took from any pixel of the crop, relative to that pixel; infinite where a pixel is not covered."""
+    worst = 0.0
+    for draw in range(outcomes[0].draws):
+        total = 0.0
+        for outcome in outcomes:
+            if not outcome.alive(draw) or outcome.trimmed[draw] == 0:
+                continue
+            for axis in outcome.axes:
+                first, last = outcome.span(draw, axis)
+                if first > crop[0][axis] or last < crop[1][axis]:
+                    return math.inf
+            mass = float(outcome.marginal(draw, outcome.axes[0]).sum())
+            total += float(outcome.trimmed[draw]) * mass / outcome.least(draw, crop)
+        worst = max(worst, total)
+    return worst
+
+
+def missing_of_peak(outcomes: list[Outcome]) -> float:
+    """Bound on what trimming took from any pixel, relative to the peak."""
+    worst = 0.0
+    for draw in range(outcomes[0].draws):
+        parts = [float(o.trimmed[draw]) * float(o.marginal(draw, o.axes[0]).sum()) for o in outcomes if o.alive(draw)]
+        worst = max(worst, sum(parts))
+    return worst
+
+
+def lost_share(chain: Chain, outcomes: list[Outcome], crop: Box, written: list[NDArray[np.float64]]) -> tuple[float, bool]:
+    """Share of the mass outside the crop (the worst draw), and whether it is a bound.
+
+    Mass is the image of a variance, the square of a gradient.
+    """
+    trimmed = float(np.max(sum(o.trimmed for o in outcomes)))
+    if crop == chain.box and trimmed == 0:
+        return 0.0, True
+    if chain.signed and not chain.non_negative:
+        return _energy_outside(outcomes, written), False
+    outside, scale = np.zeros(outcomes[0].draws), np.ones(outcomes[0].draws)
+    for outcome in outcomes:
+        for draw in range(outcome.draws):
+            if not outcome.alive(draw):
+                continue
+            for axis in outcome.axes:
+                mass = outcome.marginal(draw, axis)
+                first, _ = outcome.span(draw, axis)
+                begin, end = max(crop[0][axis] - first, 0), max(crop[1][axis] + 1 - first, 0)
+                outside[draw] += (mass[:begin].sum() + mass[end:].sum()) / mass.sum()
+            scale[draw] *= mass.sum()
+    outside += sum(o.trimmed for o in outcomes)
+    if chain.signed:
+        # squares left out are at most the square of the mass left out, against at least the square of the peak
+        outside = np.minimum(outside, (outside * scale) ** 2)
+    return float(min(outside.max(), 1.0)), True
+
+
+def _energy_outside(outcomes: list[Outcome], written: list[NDArray[np.float64]]) -> float:
+    kept = np.ones(outcomes[0].draws)
+    for outcome, pixels in zip(outcomes, written, strict=True):
+        inside = (pixels.reshape(len(pixels), -1).astype(np.float64) ** 2).sum(axis=1)
+        total = outcome.energies() * outcome.written_peaks**2
+        kept *= np.divide(inside, total, out=np.ones_like(total), where=total > 0)
+    return float(np.clip(1 - kept.min(), 0.0, 1.0))

@@ -1,0 +1,174 @@
+"""Running a chain natively: what is handed to the engine, what comes back.
+
+The direct engine runs all axes in one image; the separable engine runs one image of height 1 per axis. Either way an
+`Outcome` answers for some axes: marginal mass, trimming and rounding accounts, and pixels written out once the crop is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _backend
+from .lowering import Chain, Step
+
+Array = NDArray[np.float64]
+Box = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run may use."""
+
+    threads: int
+    report: Callable[[int, int], object] | None
+    remedy: str  # what would fit, for MemoryError
+
+
+class Outcome:
+    """Images of some axes, one per draw, at the engine's working scale.
+
+    Attributes
+    ----------
+    axes : tuple of int
+    peaks, exponents : arrays [draws]
+        True values are pixel * 2**exponent; the peak of |pixel|.
+    border, trimmed, rounding : arrays [draws]
+        Shares of the mass lost at borders and left out by trimming (a bound); relative rounding error (a bound for
+        non-negative chains).
+    """
+
+    def __init__(self, images: Any, axes: tuple[int, ...], dtype: str) -> None:
+        self.axes = axes
+        self.dtype = dtype
+        self._images = images
+        self._rects = images.rects()
+        self.peaks: Array = images.peaks()
+        self.exponents: NDArray[np.int64] = images.exponents()
+        self.border: Array = images.borders()
+        self.trimmed: Array = images.trimmed()
+        self.rounding: Array = images.rounding()
+        self.written_peaks: Array = self.peaks
+
+    @property
+    def draws(self) -> int:
+        return len(self.peaks)
+
+    def alive(self, draw: int) -> bool:
+        return bool(self.peaks[draw] > 0)
+
+    def span(self, draw: int, axis: int) -> tuple[int, int]:
+        """First and last pixel along an axis."""
+        native = self._native(axis)
+        low = int(self._rects[draw, native])
+        return low, low + int(self._rects[draw, native + 2]) - 1
+
+    def marginal(self, draw: int, axis: int) -> Array:
+        """Mass along an axis, in units of the peak; from the first pixel of `span`."""
+        return np.asarray(self._images.mass(draw, self._native(axis)))
+
+    def least(self, draw: int, box: Box) -> float:
+        """The smallest positive pixel of a box, in units of the peak."""
+        sides = []
+        for native in (0, 1):
+            low, n = int(self._rects[draw, native]), int(self._rects[draw, native + 2])
+            axis = self._axis(native)
+            first, last = (low, low + n - 1) if axis is None else (box[0][axis], box[1][axis])
+            begin = min(max(first - low, 0), n)
+            sides += [begin, max(begin, min(last + 1 - low, n))]
+        return float(self._images.least(draw, *sides))
+
+    def energies(self) -> Array:
+        """Per draw, the sum of (pixel / peak)**2."""
+        return np.asarray(self._images.energies())
+
+    def write(self, box: Box, factors: Array) -> NDArray[Any]:
+        """Pixels of a box times one factor per draw: [draws, *shape of these axes]."""
+        shape = tuple(box[1][a] - box[0][a] + 1 for a in self.axes)
+        out = np.empty((self.draws, *shape), dtype=self.dtype)
+        self.written_peaks = self.peaks * factors
+        corner = [box[0][a] for a in self.axes]
+        y0, x0 = corner if len(corner) == 2 else (int(self._rects[0, 0]), corner[0])
+        self._images.write(out.reshape(self.draws, *(shape if len(shape) == 2 else (1, *shape))), y0, x0, factors)
+        return out
+
+    def _native(self, axis: int) -> int:
+        return self.axes.index(axis) + 2 - len(self.axes)
+
+    def _axis(self, native: int) -> int | None:
+        index = native - 2 + len(self.axes)
+        return self.axes[index] if index >= 0 else None
+
+
+def run_direct(chain: Chain, *, dtype: str, trim: float, resources: Resources) -> list[Outcome]:
+    """The whole chain in one image."""
+    runs = [_run(step, step.kernels, range(chain.ndim), dtype) for step in chain.steps]
+    return [_propagate(chain, runs, tuple(range(chain.ndim)), dtype, trim, resources)]
+
+
+def run_separable(chain: Chain, factors: Sequence[tuple[Array, ...]], *, trim: float, resources: Resources) -> list[Outcome]:
+    """One 1-D chain per axis, in float64."""
+    outcomes = []
+    for axis in range(chain.ndim):
+        runs = [_run(step, kernels[axis][:, :, None, None], (axis,), "float64") for step, kernels in zip(chain.steps, factors, strict=True)]
+        outcomes.append(_propagate(chain, runs, (axis,), "float64", trim, resources))
+    return outcomes
+
+
+def _run(step: Step, kernels: Array, axes: Sequence[int], dtype: str) -> tuple[Any, ...]:
+    """One run for the engine, whose images have two axes: 1-D is height 1."""
+
+    def two(values: Sequence[int], fill: int) -> tuple[int, int]:
+        picked = [int(values[a]) for a in axes]
+        return (fill, picked[0]) if len(picked) == 1 else (picked[0], picked[1])
+
+    taps = kernels.reshape(*kernels.shape[:4], *((1,) * (2 - len(axes))), *kernels.shape[4:])
+    extent = None if step.extent is None else two(step.extent, 1)
+    growth = two(step.growth, 0)
+    scale = None
+    if step.gate is not None:
+        scale = step.gate.reshape(-1, step.gate.shape[-1])
+    elif step.scales is not None:
+        sides = [step.scales[a] for a in axes]
+        scale = np.multiply.outer(sides[0] if len(sides) == 2 else np.ones(1), sides[-1])
+    return (np.ascontiguousarray(taps, dtype=dtype), two(step.stride, 1), two(step.dilation, 1), two(step.before, 0), extent, growth,
+            step.count, step.shared, step.groups, scale)
+
+
+def _propagate(chain: Chain, runs: list[tuple[Any, ...]], axes: tuple[int, ...], dtype: str, trim: float, resources: Resources) -> Outcome:
+    unit = tuple(chain.unit[a] for a in axes)
+    native_unit = (0, unit[0]) if len(unit) == 1 else unit
+    draws = chain.draws or 1
+    limit = _backend.memory_limit()
+    if trim == 0:
+        _require_memory(chain, axes, dtype, draws, resources)
+    try:
+        images = _backend.PROPAGATE[dtype](
+            runs, native_unit, chain.channels, draws, chain.non_negative, 0.0 if chain.bounded else trim, resources.threads, limit, resources.report
+        )
+    except MemoryError as exc:
+        needed = f"{_backend.readable_bytes(exc.args[0])} more than fit" if exc.args else "more memory than there is"
+        raise MemoryError(f"the working image needs {needed} within {_backend.readable_bytes(limit)}; {resources.remedy}") from None
+    return Outcome(images, axes, dtype)
+
+
+def _require_memory(chain: Chain, axes: tuple[int, ...], dtype: str, draws: int, resources: Resources) -> None:
+    """Two working images a thread that runs alone, the draws' images, and the answer."""
+    working = 1
+    for axis in axes:
+        sides = [chain.field.size[axis]]
+        if chain.input_size is not None and chain.bounded:
+            extents = [s.extent[axis] + s.dilation[axis] * (s.kernel[axis] - 1) for s in chain.steps if s.extent is not None]
+            extents += [s.extent[axis] + (s.count - 1) * s.growth[axis] for s in chain.steps if s.extent is not None]
+            sides.append(max(extents))
+        working *= min(sides)
+    channels = max(s.groups * s.kernels.shape[3] for s in chain.steps)
+    alone = resources.threads if draws > 1 else 1
+    answer = draws * working
+    needed = (2 * max(channels, chain.channels) * alone * working + (answer if draws > 1 else 0) + answer) * np.dtype(dtype).itemsize
+    box = " x ".join(str(chain.field.size[a]) for a in axes)
+    _backend.require_memory(int(needed), f"a receptive field of {box} pixels{f' for {draws} draws' if draws > 1 else ''}", resources.remedy)
