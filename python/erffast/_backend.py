@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import multiprocessing
 import os
@@ -71,6 +72,7 @@ def _cgroup(name: str, legacy: str) -> list[str]:
     return []
 
 
+@functools.cache
 def _cpu_quota() -> int | None:
     words = _cgroup("cpu.max", "cpu/cpu.cfs_quota_us")
     if not words or not words[0].isdigit():

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 Ints: TypeAlias = int | tuple[int, ...]
 Pair: TypeAlias = tuple[int, int]
 Padding: TypeAlias = int | tuple[int, ...] | tuple[Pair, ...] | Literal["same", "valid"]
+LARGEST = 2**62  # coordinates are 64-bit in the engines; one bit is kept for sums
 Nested: TypeAlias = tuple[Any, ...]  # a nested tuple of floats: an array that compares and hashes by value
 
 
@@ -25,11 +26,13 @@ def is_integer(value: object) -> bool:
 
 
 def integer(value: Any, name: str, *, least: int | None = None) -> int:
-    """One integer, at least `least`."""
+    """One integer, at least `least` and at most 2**62."""
     if not is_integer(value):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if least is not None and value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
+    if abs(int(value)) > LARGEST:
+        raise ValueError(f"{name} must be within 2**62, got {value}")
     return int(value)
 
 
@@ -47,6 +50,8 @@ def integers(value: Any, name: str, *, least: int | None = None) -> Ints:
             raise TypeError(f"{name} must be an integer or a tuple of integers, got {value!r}")
         if least is not None and item < least:
             raise ValueError(f"{name} must be at least {least} in every axis, got {items}")
+        if abs(int(item)) > LARGEST:
+            raise ValueError(f"{name} must be within 2**62 in every axis, got {items}")
     return tuple(int(item) for item in items)
 
 

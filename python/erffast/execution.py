@@ -25,6 +25,7 @@ class Resources:
     """What a run may use."""
 
     threads: int
+    memory: int  # bytes
     report: Callable[[int, int], object] | None
     remedy: str  # what would fit, for MemoryError
 
@@ -143,16 +144,18 @@ def _propagate(chain: Chain, runs: list[tuple[Any, ...]], axes: tuple[int, ...],
     unit = tuple(chain.unit[a] for a in axes)
     native_unit = (0, unit[0]) if len(unit) == 1 else unit
     draws = chain.draws or 1
-    limit = _backend.memory_limit()
+    limit = resources.memory
+    if chain.bounded or any(step.kernels.shape[2:4] != (1, 1) for step in chain.steps):
+        trim = 0.0  # a map is small by itself, and its border takes mass unevenly; with channels the mass is not one number
     if trim == 0:
         _require_memory(chain, axes, dtype, draws, resources)
     try:
         images = _backend.PROPAGATE[dtype](
-            runs, native_unit, chain.channels, draws, chain.non_negative, 0.0 if chain.bounded else trim, resources.threads, limit, resources.report
+            runs, native_unit, chain.channels, draws, chain.non_negative, trim, resources.threads, limit, resources.report
         )
     except MemoryError as exc:
-        needed = f"{_backend.readable_bytes(exc.args[0])} more than fit" if exc.args else "more memory than there is"
-        raise MemoryError(f"the working image needs {needed} within {_backend.readable_bytes(limit)}; {resources.remedy}") from None
+        needed = _backend.readable_bytes(2 * exc.args[0]) if exc.args and isinstance(exc.args[0], int) else "more"
+        raise MemoryError(f"the two working images need {needed}, and {_backend.readable_bytes(limit)} are available; {resources.remedy}") from None
     return Outcome(images, axes, dtype)
 
 

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _validate as check
+from ._validate import LARGEST as LARGEST
 from .layers import AvgPool, Layer, MaxPool, Stack, _Window
 
 Reach = tuple[NDArray[np.bool_], ...]
-LARGEST = 2**62  # coordinates are 64-bit in the engines; one bit is kept for sums
 
 
 class Span(NamedTuple):
@@ -201,6 +201,8 @@ def output_extent(layer: Layer, extent: tuple[int, ...]) -> tuple[int, ...]:
         if room < 0:
             raise ValueError(f"layer {layer.label}: its window of {d * (k - 1) + 1} pixels does not fit the map of {n} (+ {before + after} padding): the output is empty")
         size = (room + (s - 1 if ceil else 0)) // s + 1
+        if n + before + after > LARGEST:
+            raise OverflowError(f"layer {layer.label}: its padded map exceeds 2**62 pixels; coordinates are limited to that")
         # torch: the last window must start inside the map or its left padding
         out.append(size - 1 if ceil and (size - 1) * s >= n + before else size)
     return tuple(out)
@@ -284,6 +286,8 @@ def reach_of_axis(runs: Sequence[AxisRun], unit: int) -> tuple[int, NDArray[np.b
             origin = run.stride * origin - run.before
             if run.extent is not None:
                 origin, mask = _clipped(origin, mask, run.extent + i * run.growth)
+            if not len(mask):  # the unit sees nothing but padding: no further layer adds a pixel
+                return origin, mask
     return origin, mask
 
 

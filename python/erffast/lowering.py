@@ -10,6 +10,7 @@ import decimal
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ class Chain:
     def ndim(self) -> int:
         return self.net.ndim
 
-    @property
+    @cached_property
     def non_negative(self) -> bool:
         return all(float(step.kernels.min()) >= 0 for step in self.steps)
 

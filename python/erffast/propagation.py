@@ -197,7 +197,7 @@ def _solve(chain: Chain, request: _Request) -> ERF:
     arithmetic, estimate = _arithmetic(chain, request, factors, non_negative)
     box = cropping.requested_box(chain, request.window, automatic=non_negative)
     with reporter(request.progress) as report:
-        resources = Resources(request.threads, report, _remedy(chain, request, non_negative, factors is not None))
+        resources = Resources(request.threads, _backend.memory_limit(), report, _remedy(chain, request, non_negative, factors is not None))
 
         def run(trim: float) -> list[Outcome]:
             if factors is None:

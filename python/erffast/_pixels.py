@@ -1,0 +1,211 @@
+"""The pixels of a result: an image, or one profile per axis whose outer product is the image, with a power of two per draw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .measures import Array, Dense, Product, Weights
+
+SMALLER = 'every size, marginal() and cut() work without the image; a smaller window=, or dtype="float32", needs less'
+
+
+class Pixels:
+    """Normalised pixels: true values are ``image * 2**exponents`` and the peak of every draw is in [0.5, 1), or 0.
+
+    Attributes
+    ----------
+    profiles : tuple of float64 arrays, or None
+        One per axis, [length] or [draws, length]; the image is their outer product times ``2**shifts``.
+    shifts, exponents : int64 [draws]
+    rescaled : int64 [draws]
+        The power of two by which the values given were multiplied.
+    peaks : float64 [draws]
+        Largest absolute value of the image.
+    shape : tuple of int
+        Of the image of one draw.
+    """
+
+    def __init__(
+        self, image: NDArray[Any] | None, profiles: Sequence[NDArray[Any]] | None, *, dtype: str, exponent: Any, ndim: int, signed: bool
+    ) -> None:
+        if (image is None) == (profiles is None):
+            raise ValueError(f"an ERF takes either an image or profiles, got {'neither' if image is None else 'both'}")
+        given = [image] if image is not None else list(profiles or ())
+        extra = _leading_axes(given, ndim, is_image=image is not None)
+        self.has_draws = extra == 1
+        self._image: NDArray[Any] | None = None
+        self.profiles: tuple[Array, ...] | None = None
+        if image is not None:
+            self.dtype, self.shape = image.dtype, image.shape[extra:]
+            peaks = _peaks(image, extra, "image", signed)
+        else:
+            self.profiles = tuple(frozen(np.asarray(p, dtype=np.float64)) for p in given)
+            self.dtype, self.shape = np.dtype(dtype), tuple(p.shape[-1] for p in self.profiles)
+            # rounded as the image will be, for rounding can carry a peak over a power of two
+            tops = [_peaks(p, extra, f"profiles[{axis}]", signed) for axis, p in enumerate(self.profiles)]
+            peaks = math.prod(tops[1:], start=tops[0]).astype(self.dtype).astype(np.float64)
+        self.peaks, powers = np.frexp(peaks)
+        powers = powers.astype(np.int64)
+        self.rescaled = -powers
+        self.exponents: NDArray[np.int64] = np.where(self.peaks > 0, np.asarray(exponent, dtype=np.int64) + powers, 0)
+        self.shifts = self.rescaled if image is None else np.zeros_like(powers)
+        if image is not None:
+            self._image = frozen(np.ascontiguousarray(self.scaled(image)))
+        self._weights: dict[float, list[Weights]] = {}
+
+    def scaled(self, values: NDArray[Any]) -> NDArray[Any]:
+        """`values`, to the scale the pixels were given in, at the scale of the image; [draws, *shape] or [*shape]."""
+        return times_power(values, self._per_draw(self.rescaled)) if self.rescaled.any() else values
+
+    @property
+    def draws(self) -> int:
+        return len(self.peaks)
+
+    @property
+    def image(self) -> NDArray[Any]:
+        """[*shape] or [draws, *shape], read-only; formed when first asked for."""
+        if self._image is None:
+            assert self.profiles is not None
+            self._image = frozen(_form(self.profiles, self.shifts if self.has_draws else int(self.shifts[0]), self.dtype.name))
+        return self._image
+
+    def weights(self, power: float) -> list[Weights]:
+        """Per draw, the pixels' absolute values to `power` as weights; kept, because marginals are used again and again."""
+        if power not in self._weights:
+            self._weights[power] = [self._weights_of_draw(d, power) for d in range(self.draws)]
+        return self._weights[power]
+
+    def _weights_of_draw(self, draw: int, power: float) -> Weights:
+        if self.profiles is not None:
+            return Product([p[draw] if self.has_draws else p for p in self.profiles], power)
+        return Dense(self.image[draw] if self.has_draws else self.image, power)
+
+    def line(self, draw: int, axis: int, pixel: Sequence[int]) -> NDArray[Any]:
+        """The line of the image along `axis` through `pixel` (indices), without forming the image."""
+        if self.profiles is None:
+            place: tuple[Any, ...] = tuple(slice(None) if a == axis else i for a, i in enumerate(pixel))
+            return np.array(self.image[(draw, *place) if self.has_draws else place])
+        parts = [p[draw] if self.has_draws else p for p in self.profiles]
+        values: NDArray[Any] = np.ldexp(np.ones(1), self.shifts[draw])
+        for a, (part, i) in enumerate(zip(parts, pixel, strict=True)):
+            values = values * (part if a == axis else part[i])
+        return values.astype(self.dtype)
+
+    def root(self, stderr: NDArray[Any] | None) -> dict[str, Any]:
+        """The root of non-negative pixels, and its standard error to first order, as arguments of `ERF`."""
+        powers = self.exponents + self.shifts
+        odd = powers % 2  # goes into the values, for the exponent is halved
+        out: dict[str, Any] = {"exponent": (powers - odd) // 2}
+        if self.profiles is None:
+            out["image"] = np.sqrt(times_power(self.image, self._per_draw(odd)))
+        else:
+            first = times_power(self.profiles[0], odd[:, None] if self.has_draws else odd[0])
+            out["profiles"] = [np.sqrt(p) for p in (first, *self.profiles[1:])]
+            out["dtype"] = self.dtype.name
+        if stderr is not None:
+            # d sqrt(v) = dv / (2 sqrt(v)); a mean of squares is zero only where every draw is, and so is its error
+            scaled, root = times_power(stderr, self._per_draw(odd)), out["image"]
+            out["stderr"] = np.divide(scaled, 2 * root, out=np.zeros_like(scaled), where=root > 0)
+        return out
+
+    def true_values(self, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """``image * 2**exponents`` in `dtype`; OverflowError where a peak is beyond its range."""
+        work = dtype if dtype.kind == "f" else np.dtype(np.float64)
+        with np.errstate(over="ignore"):
+            peaks = np.ldexp(self.peaks.astype(work), self.exponents)
+        lost = ~np.isfinite(peaks) | ((peaks == 0) & (self.peaks > 0))
+        if lost.any():
+            draw = int(np.argmax(lost))
+            which = f" of draw {draw}" if self.has_draws else ""
+            raise OverflowError(
+                f"the peak{which}, {self.peaks[draw]:.3g} * 2**{self.exponents[draw]}, is beyond the range of {work}; "
+                "use log10(), or image and exponent"
+            )
+        require_memory(self.draws * math.prod(self.shape) * work.itemsize, "the array of true values", SMALLER)
+        return times_power(self.image.astype(work), self._per_draw(self.exponents)).astype(dtype, copy=False)
+
+    def _per_draw(self, powers: NDArray[np.int64]) -> Any:
+        """Powers of two [draws], shaped to scale the image."""
+        return powers.reshape((-1,) + (1,) * len(self.shape)) if self.has_draws else powers[0]
+
+    def log10(self) -> NDArray[np.floating]:
+        """Logarithm to base 10 of the true absolute values, float64; -inf where zero."""
+        count = self.draws * math.prod(self.shape)
+        require_memory(8 * count, "log10() of the image", SMALLER)
+        powers = ((self.exponents + self.shifts) * math.log10(2)).reshape((-1,) + (1,) * len(self.shape))
+        logs: NDArray[np.floating]
+        if self.profiles is None:
+            logs = np.abs(self.image, dtype=np.float64).reshape(self.draws, *self.shape)
+            with np.errstate(divide="ignore"):
+                np.log10(logs, out=logs)
+            logs += powers
+        else:  # a sum of logarithms: it does not underflow where the product would
+            logs = powers
+            for axis, profile in enumerate(self.profiles):
+                with np.errstate(divide="ignore"):
+                    part = np.log10(np.abs(profile)).reshape(self.draws, -1)
+                logs = logs + np.expand_dims(part, [1 + a for a in range(len(self.shape)) if a != axis])
+        return logs if self.has_draws else logs[0]
+
+
+def frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """A read-only view: results keep measures computed from their arrays."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def times_power(values: NDArray[Any], powers: Any) -> NDArray[Any]:
+    """``values * 2**powers``, exact."""
+    return np.asarray(np.ldexp(values, powers))
+
+
+def require_memory(needed: int, what: str, remedy: str) -> None:
+    """Raise MemoryError before `needed` bytes are allocated, where they are not there."""
+    from . import _backend
+
+    _backend.require_memory(needed, what, remedy)
+
+
+def _form(profiles: tuple[Array, ...], shift: int | NDArray[np.int64], dtype: str) -> NDArray[Any]:
+    """The outer product of the profiles times ``2**shift``: the one place where an image is formed."""
+    from . import _backend
+
+    shape = profiles[0].shape[:-1] + tuple(p.shape[-1] for p in profiles)
+    require_memory(math.prod(shape) * np.dtype(dtype).itemsize, f"the image of {' x '.join(map(str, shape))} pixels", SMALLER)
+    image: NDArray[Any] = _backend.outer(profiles, shift, dtype)
+    return image
+
+
+def _leading_axes(arrays: Sequence[NDArray[Any]], ndim: int, *, is_image: bool) -> int:
+    """1 where the image, or every profile, has a draws axis, else 0."""
+    name, own = ("image", ndim) if is_image else ("profiles", 1)
+    shapes = [np.shape(a) for a in arrays]
+    kinds = [str(a.dtype) if isinstance(a, np.ndarray) else type(a).__name__ for a in arrays]
+    if not {"float32", "float64"}.issuperset(kinds):
+        raise TypeError(f"{name} must be float32 or float64 arrays, got {', '.join(kinds)}")
+    extra = {len(s) - own for s in shapes}
+    draws = {s[0] for s in shapes if len(s) > own}
+    if len(arrays) != (1 if is_image else ndim) or len(extra) != 1 or extra - {0, 1} or len(draws) > 1:
+        wanted = f"[*shape] or [draws, *shape] with {ndim} axes" if is_image else f"{ndim} arrays, all [length] or all [draws, length]"
+        raise ValueError(f"{name} must be {wanted}, got {', '.join(map(str, shapes)) or 'none'}")
+    if any(0 in s for s in shapes):
+        raise ValueError(f"{name} must hold at least one pixel and one draw, got {', '.join(map(str, shapes))}")
+    return extra.pop()
+
+
+def _peaks(values: NDArray[Any], leading: int, name: str, signed: bool) -> Array:
+    """Per draw, the largest absolute value; refuses what is not finite, and negative values where there must be none."""
+    axes = tuple(range(leading, values.ndim))
+    largest, smallest = values.max(axis=axes, initial=0), values.min(axis=axes, initial=0)
+    peaks: Array = np.atleast_1d(np.maximum(largest, -smallest)).astype(np.float64)
+    if not np.isfinite(peaks).all():
+        raise ValueError(f"{name} must be finite, got {peaks[~np.isfinite(peaks)][0]} in draw {int(np.argmin(np.isfinite(peaks)))}")
+    if not signed and np.any(smallest < 0):
+        raise ValueError(f'{name} must not be negative (reduction="signed" is for signed values), got {np.min(smallest)}')
+    return peaks

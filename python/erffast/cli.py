@@ -1,0 +1,291 @@
+"""The command line: ``erffast analyze "conv3 * 20" --plot erf.png``.
+
+Exit status: 0 done, 1 a check does not hold, 2 something is wrong with the input or the machine (one message on standard
+error), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+FAILED, WRONG, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
+NO_MATPLOTLIB = 'pictures need matplotlib: pip install "erffast[plot]"'
+PICTURES = (".png", ".svg", ".pdf")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if "run" not in args:
+        parser.print_help()
+        return WRONG
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()  # here, where a closed pipe is still handled
+        return status
+    except KeyboardInterrupt:
+        return _complain("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader went away (`| head`): leave without a word, and keep Python's own flush at exit from failing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except MemoryError as exc:
+        return _complain(f"not enough memory: {exc or 'the operating system refused more'}")
+    except OSError as exc:
+        return _complain(f"{exc.filename}: {exc.strerror}" if exc.filename and exc.strerror else str(exc))
+    except (ValueError, TypeError, ArithmeticError, RuntimeError, NotImplementedError, ImportError) as exc:
+        if os.environ.get("ERFFAST_TRACEBACK"):
+            raise
+        return _complain(str(exc) or type(exc).__name__)
+
+
+def _complain(message: str, status: int = WRONG) -> int:
+    print(f"erffast: {message}", file=sys.stderr)
+    return status
+
+
+# ---------------------------------------------------------------------------------------------- commands
+
+
+def _analyze(args: argparse.Namespace) -> int:
+    _check_files(args)
+    from .report import analyze, write_text
+
+    started = time.perf_counter()
+    report = analyze(args.text, **_options(args))
+    if not args.quiet and args.json != "-":
+        print(report.as_text(rows=None) if args.verbose else repr(report))
+        if args.verbose:
+            print(f"\n{time.perf_counter() - started:.2f} s")
+    if args.json == "-":
+        sys.stdout.write(report.to_json())
+    elif args.json:
+        _written(args, args.json, lambda path: write_text(path, report.to_json()))
+    _written(args, args.plot, report.plot)
+    _written(args, args.html, report.to_html)
+    _written(args, args.save, report.erf.save)
+    return 0
+
+
+def _field(args: argparse.Namespace) -> int:
+    from . import geometry
+    from ._layer_table import layer_rows
+    from ._tables import number
+    from .report import ROWS_SHOWN, as_network, layer_table
+
+    net = geometry.upto(as_network(args.text, ndim=args.ndim), args.layer)
+    found = geometry.receptive_field(net)
+    print(f"Theoretical receptive field {number(found.size)} px, jump {number(found.jump)}")
+    print(f"Unit 0 begins at {found.start}, its centre lies at {found.centre}\n")
+    print(layer_table(tuple(layer_rows(net)), most=None if args.verbose else ROWS_SHOWN).as_text())
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from . import geometry
+    from .analytic import check
+    from .report import as_network, check_table
+
+    checks = tuple(check(geometry.upto(as_network(args.text, ndim=args.ndim), args.layer)))
+    if not args.quiet:
+        print(check_table(checks).as_text())
+    return 0 if all(item.holds for item in checks) else FAILED
+
+
+def _show(args: argparse.Namespace) -> int:
+    _check_files(args)
+    from .result import ERF
+
+    erf = ERF.load(args.file)
+    print(repr(erf))
+    if args.plot:
+        from .plotting import save_picture
+
+        _written(args, args.plot, lambda path: save_picture(erf, path, title=Path(args.file).name))
+    return 0
+
+
+def _info(args: argparse.Namespace) -> int:
+    from . import available_devices, build_info
+    from ._tables import Table
+
+    build = [(str(key), str(value)) for key, value in build_info().items()]
+    devices = list(available_devices().items())
+    print(Table(f"erffast {_version()}", ("", ""), build, left=(0, 1)).as_text())
+    print("\n" + Table("Devices", ("", ""), devices, left=(0, 1)).as_text())
+    return 0
+
+
+# ---------------------------------------------------------------------------------------------- options and files
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    """The options of `erffast.analyze` that were given."""
+    names = ("ndim", "input_size", "unit", "layer", "window", "tol", "engine", "accuracy", "device", "dtype", "threads")
+    options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if sys.stderr.isatty() and not args.quiet:
+        options["progress"] = True
+    return options
+
+
+def _check_files(args: argparse.Namespace) -> None:
+    """Refuse outputs that cannot be written before the work is done, not after it."""
+    for option in ("plot", "html", "json", "save"):
+        path = getattr(args, option, None)
+        if not path or path == "-":
+            continue
+        folder = Path(path).absolute().parent
+        if Path(path).is_dir():
+            raise ValueError(f"--{option} {path}: this is a folder; name a file")
+        if not folder.is_dir():
+            raise ValueError(f"--{option} {path}: the folder {folder} does not exist")
+        if not os.access(folder, os.W_OK):
+            raise ValueError(f"--{option} {path}: the folder {folder} cannot be written to")
+    if getattr(args, "plot", None):
+        if Path(args.plot).suffix.lower() not in PICTURES:
+            raise ValueError(f"--plot {args.plot}: a picture ends in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}")
+        if importlib.util.find_spec("matplotlib") is None:
+            raise ImportError(NO_MATPLOTLIB)
+
+
+def _written(args: argparse.Namespace, path: str | None, write: Callable[[str], Any]) -> None:
+    if path:
+        write(path)
+        if not getattr(args, "quiet", False):
+            print(f"wrote {path}", file=sys.stderr)
+
+
+def _per_axis(text: str) -> int | tuple[int, ...]:
+    """224 or 224x224."""
+    try:
+        values = tuple(int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a whole number, or one per axis such as 224x224, got {text!r}") from None
+    return values[0] if len(values) == 1 else values
+
+
+def _window(text: str) -> Literal["auto", "full"] | int | tuple[int, ...]:
+    if text in ("auto", "full"):
+        return text  # type: ignore[return-value]
+    try:
+        return _per_axis(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"expected auto, full, or a size such as 101x101, got {text!r}") from None
+
+
+def _layer(text: str) -> str | int:
+    """An index or a name."""
+    return int(text) if text.lstrip("-").isdecimal() else text
+
+
+def _version() -> str:
+    from . import __version__
+
+    return __version__
+
+
+class _Version(argparse.Action):
+    """Prints the version; asked for late, because it is read from the package's metadata."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        print(f"erffast {_version()}")
+        parser.exit()
+
+
+# ---------------------------------------------------------------------------------------------- the parser
+
+_GRAMMAR = """The network is written from the input to the output: conv3, conv3x5, conv3/2 (stride), conv3:d2 (dilation), conv3:p1
+(padding), conv3:same, maxpool2, avgpool3/2, relu, batchnorm, dropout0.5, scale0.1; conv3 * 20 repeats, and so does (conv3, relu) * 4."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line; argparse would print the whole usage first."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(WRONG, f"{self.prog}: {message}\n(see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="erffast",
+        description="Theoretical and effective receptive fields of convolutional networks, thousands of layers deep.",
+        epilog='example:\n  erffast analyze "conv3 * 1000" --plot erf.png',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    analyze = _command(
+        commands, "analyze", _analyze, "sizes, layer table and checks of a network's effective receptive field",
+        'erffast analyze "conv3 * 1000" --plot erf.png\n  erffast analyze "(conv3:p1, relu) * 8" --input-size 32 --unit 0x0 --json',
+    )
+    _network_arguments(analyze)
+    _variance_arguments(analyze)
+    _output_arguments(analyze)
+
+    example = 'erffast field "conv7/2:p3, maxpool3/2:p1, conv3:p1 * 4"'
+    field = _command(commands, "field", _field, "theoretical receptive field after each layer", example)
+    _network_arguments(field)
+    field.add_argument("-v", "--verbose", action="store_true", help="every row of a long table")
+
+    purpose = "theory against measurement; exit status 1 if a check does not hold"
+    check = _command(commands, "check", _check, purpose, 'erffast check "conv3 * 20"')
+    _network_arguments(check)
+    check.add_argument("-q", "--quiet", action="store_true", help="only the exit status")
+
+    show = _command(commands, "show", _show, "a result saved by analyze --save", "erffast show erf.npz --plot erf.png")
+    show.add_argument("file", metavar="FILE.npz")
+    show.add_argument("--plot", metavar="FILE", help="write the picture (.png, .svg, .pdf)")
+
+    _command(commands, "info", _info, "how this copy was built, and which devices it can use", "erffast info")
+    return parser
+
+
+def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], help_text: str, example: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=help_text,
+        description=f"{help_text[0].upper()}{help_text[1:]}.",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=run)
+    return command
+
+
+def _network_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("text", metavar="TEXT", help=f"the network. {_GRAMMAR}")
+    command.add_argument("--ndim", type=int, choices=(1, 2, 3), help="number of axes (default 2)")
+    command.add_argument("--layer", type=_layer, metavar="N|NAME", help="only up to this layer: an index from 0, or a layer's text")
+
+
+def _variance_arguments(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("the effective receptive field")
+    group.add_argument("--input-size", type=_per_axis, metavar="N|NxN", help="size of the input map (default: the unbounded plane)")
+    group.add_argument("--unit", type=_per_axis, metavar="N|NxN", help="the output unit (default: the middle of the map; 0 on the plane)")
+    group.add_argument("--window", type=_window, metavar="auto|full|NxN", help="what to compute (default auto: all but tol of the mass)")
+    group.add_argument("--tol", type=float, help="share of the mass that may be left out (default 1e-12)")
+    group.add_argument("--engine", choices=("auto", "direct", "separable", "spectral"))
+    group.add_argument("--accuracy", choices=("auto", "pixel", "peak"), help="what errors are relative to")
+    group.add_argument("--device", choices=("auto", "cpu", "cuda"))
+    group.add_argument("--dtype", choices=("float64", "float32"))
+    group.add_argument("--threads", type=int, metavar="N", help="0: all (default)")
+
+
+def _output_arguments(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("output")
+    group.add_argument("--plot", metavar="FILE", help="write the picture (.png, .svg, .pdf)")
+    group.add_argument("--html", metavar="FILE", help="write a self-contained page with the picture and the tables")
+    json_help = "write the report as JSON; without FILE, to standard output in place of the text"
+    group.add_argument("--json", metavar="FILE", nargs="?", const="-", help=json_help)
+    group.add_argument("--save", metavar="FILE.npz", help="write the result, for erffast show and ERF.load")
+    group.add_argument("-v", "--verbose", action="store_true", help="every row of a long layer table, and the time taken")
+    group.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
