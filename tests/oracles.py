@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from strategies import Case, Window, field, output_size, windows
 
 from erffast.layers import AvgPool, Conv, Dropout, Layer, MaxPool, Norm, Scale, Stack
+from strategies import Case, Window, field, output_size, windows
 
 Array = NDArray[np.float64]
 Exact = NDArray[np.object_]
@@ -69,6 +69,7 @@ def torch_gradient(net: Stack, weights: list[Array], input_size: tuple[int, ...]
     """d (sum over channels of the unit) / d input, summed over input channels: [*map]."""
     import torch
 
+    torch.set_num_threads(1)  # on maps this small, waking threads costs more than the work
     first = weights[0]
     groups = next(c.groups for c in net if isinstance(c, Conv))
     channels = first.shape[1] * groups if first.ndim == net.ndim + 2 else 1
@@ -114,7 +115,10 @@ def exact_variance(net: Stack, input_size: tuple[int, ...] | None, unit: tuple[i
         out = np.zeros(shape, dtype=object)
         for tap in np.ndindex(sides):
             if taps[tap]:
-                where = tuple(slice(w.dilation * a, w.dilation * a + w.stride * (n - 1) + 1, w.stride) for w, a, n in zip(axes, tap, image.shape, strict=True))
+                where = tuple(
+                    slice(w.dilation * a, w.dilation * a + w.stride * (n - 1) + 1, w.stride)
+                    for w, a, n in zip(axes, tap, image.shape, strict=True)
+                )
                 out[where] += taps[tap] * image
         origin = tuple(w.stride * o - w.before for w, o in zip(axes, origin, strict=True))
         if extent is not None:
@@ -123,6 +127,8 @@ def exact_variance(net: Stack, input_size: tuple[int, ...] | None, unit: tuple[i
             out = out[tuple(map(slice, low, high))]
             origin = tuple(o + lo for o, lo in zip(origin, low, strict=True))
         image = out
+        if not image.size:  # the unit sees padding only
+            break
     return origin, image, total, 1 - Fraction(int(image.sum()), total)
 
 

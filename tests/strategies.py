@@ -51,11 +51,10 @@ class Window:
     def output(self, n: int) -> int:
         """Number of windows on a map of n pixels. 0 or less: none."""
         room = n + self.before + self.after - self.dilation * (self.kernel - 1) - 1
-        if room < 0:
-            return 0
         if not self.ceil:
-            return room // self.stride + 1
-        size = -(-room // self.stride) + 1
+            return room // self.stride + 1 if room >= 0 else 0
+        # rounded up, so that a map smaller than the window may have one all the same
+        size = max(-(-room // self.stride) + 1, 0)
         return size - 1 if (size - 1) * self.stride >= n + self.before else size
 
     def taps(self, i: int) -> NDArray[np.int64]:
@@ -194,10 +193,8 @@ def random_map(rng: np.random.Generator, net: Stack, *, widest: int = 72) -> tup
         size.append(fits[min(int(rng.integers(len(fits))), int(rng.integers(len(fits))))])
     output = output_size(net, size)
     for _ in range(20):
-        if rng.random() < 0.5:
-            unit = tuple(int(rng.choice([0, n - 1])) for n in output)
-        else:
-            unit = tuple(int(rng.integers(n)) for n in output)
+        corner = rng.random() < 0.5
+        unit = tuple(int(rng.choice([0, n - 1]) if corner else rng.integers(n)) for n in output)
         if sees_the_map(net, tuple(size), unit):
             return tuple(size), unit
     return None
@@ -235,8 +232,14 @@ def with_groups(rng: np.random.Generator, net: Stack) -> tuple[Stack, list[tuple
         if isinstance(layer, Conv):
             groups = int(rng.choice([g for g in range(1, channels + 1) if channels % g == 0]))
             out = groups * int(rng.integers(1, 3))
-            layer = Conv(layer.kernel, stride=layer.stride, dilation=layer.dilation, padding=layer.padding, groups=groups,
-                         channels=out if rng.random() < 0.5 else None)
+            layer = Conv(
+                layer.kernel,
+                stride=layer.stride,
+                dilation=layer.dilation,
+                padding=layer.padding,
+                groups=groups,
+                channels=out if rng.random() < 0.5 else None,
+            )
             shapes.append((out, channels // groups))
             channels = out
         layers.append(layer)
@@ -290,7 +293,8 @@ def with_tap_variance(rng: np.random.Generator, net: Stack, *, share: float = 0.
     for layer in net:
         if isinstance(layer, Conv) and rng.random() < share:
             sides = tuple(w.kernel for w in windows(layer, net.ndim) or ())
-            layer = Conv(sides, stride=layer.stride, dilation=layer.dilation, padding=layer.padding,
-                         tap_variance=random_tap_variance(rng, sides))
+            layer = Conv(
+                sides, stride=layer.stride, dilation=layer.dilation, padding=layer.padding, tap_variance=random_tap_variance(rng, sides)
+            )
         layers.append(layer)
     return Stack(layers, ndim=net.ndim)

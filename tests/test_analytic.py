@@ -8,9 +8,10 @@ from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
-import erffast as ef
 import numpy as np
 import pytest
+
+import erffast as ef
 from erffast import analytic
 from erffast.analytic import Cumulants, cumulants
 from erffast.layers import Activation, AvgPool, Conv, Dropout, Layer, MaxPool, Norm, Stack
@@ -50,7 +51,9 @@ def spread(taps: list[float], spacing: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("n", "field", "std", "centre", "share", "normal", "corrected"), TABLE, ids=[f"{row[0]} layers" for row in TABLE])
-def test_uniform_stacks_have_the_known_sizes(n: int, field: int, std: float, centre: int, share: float, normal: float, corrected: float) -> None:
+def test_uniform_stacks_have_the_known_sizes(
+    n: int, field: int, std: float, centre: int, share: float, normal: float, corrected: float
+) -> None:
     moments = analytic.uniform_cumulants(3).repeated(n)
     assert analytic.field_size(3, n) == field
     assert analytic.growth(3, n) == pytest.approx(std, abs=5e-5)
@@ -111,7 +114,9 @@ def test_edgeworth_comes_nearer_than_the_gaussian_in_the_tails_of_a_skewed_chain
     for _ in range(n):
         exact = np.convolve(exact, np.array(taps) / 9)
     x = np.arange(exact.size)
-    corrected = analytic.edgeworth(x, mean=moments.mean, std=moments.std, skewness=moments.skewness, excess_kurtosis=moments.excess_kurtosis)
+    corrected = analytic.edgeworth(
+        x, mean=moments.mean, std=moments.std, skewness=moments.skewness, excess_kurtosis=moments.excess_kurtosis
+    )
     plain = analytic.gaussian(x, mean=moments.mean, std=moments.std)
     assert np.abs(corrected - exact).max() < np.abs(plain - exact).max() / 20
 
@@ -146,15 +151,21 @@ def moments_of(shares: np.ndarray, first: float) -> tuple[float, ...]:
     ("net", "shares", "first"),
     [
         pytest.param(chain(Conv(3)) * 4, spread([1, 4, 10, 16, 19, 16, 10, 4, 1], 1), 0, id="uniform"),
-        pytest.param(chain(Conv(3, stride=2), Conv(5, dilation=3)), np.convolve(spread([1] * 3, 1), spread([1] * 5, 6)), 0, id="stride and dilation"),
+        pytest.param(
+            chain(Conv(3, stride=2), Conv(5, dilation=3)), np.convolve(spread([1] * 3, 1), spread([1] * 5, 6)), 0, id="stride and dilation"
+        ),
         pytest.param(
             chain(Conv(3, padding=1), Conv(4, stride=3, padding=((2, 1),)), Conv(2)),
             np.convolve(np.convolve(spread([1] * 3, 1), spread([1] * 4, 1)), spread([1] * 2, 3)),
             -3,
             id="paddings",
         ),
-        pytest.param(chain(Conv(3, tap_variance=[1, 2, 5]), MaxPool(2)), np.convolve(spread([1, 2, 5], 1), spread([1] * 2, 1)), 0, id="skewed taps"),
-        pytest.param(chain(AvgPool(2), Conv(2), AvgPool(2)), np.convolve(spread([1] * 2, 2), spread([1] * 4, 1)), 0, id="tiling average pools"),
+        pytest.param(
+            chain(Conv(3, tap_variance=[1, 2, 5]), MaxPool(2)), np.convolve(spread([1, 2, 5], 1), spread([1] * 2, 1)), 0, id="skewed taps"
+        ),
+        pytest.param(
+            chain(AvgPool(2), Conv(2), AvgPool(2)), np.convolve(spread([1] * 2, 2), spread([1] * 4, 1)), 0, id="tiling average pools"
+        ),
         # two overlapping boxes add in amplitude: (1, 2, 1)^2
         pytest.param(chain(AvgPool(2, stride=1), AvgPool(2, stride=1)), spread([1, 4, 1], 1), 0, id="overlapping average pools"),
     ],
@@ -385,11 +396,19 @@ def kinds(found: list[analytic.Check]) -> set[str]:
     ("net", "wanted"),
     [
         pytest.param(Stack([Conv(3)]) * 20, SHAPE | {"growth", "slope"}, id="uniform stack"),
-        pytest.param(Stack([Conv(3), Norm("batch"), Activation("relu"), Dropout(0.5)]) * 12, SHAPE | {"growth", "slope"}, id="with layers of no extent"),
+        pytest.param(
+            Stack([Conv(3), Norm("batch"), Activation("relu"), Dropout(0.5)]) * 12,
+            SHAPE | {"growth", "slope"},
+            id="with layers of no extent",
+        ),
         pytest.param(Stack([Conv(4, dilation=2)], ndim=1) * 9, SHAPE | {"growth", "slope"}, id="even dilated kernels"),
         pytest.param(Stack([Conv((3, 5))]) * 8, SHAPE | {"growth", "slope"}, id="axes that differ"),
         pytest.param(Stack([Conv(3)], ndim=3) * 8, SHAPE | {"growth", "slope"}, id="three axes"),
-        pytest.param(Stack([Conv(3, tap_variance=[[1, 2, 0], [3, 4, 1], [0, 0, 7.0]])]) * 8, SHAPE - {"symmetry"} | {"growth", "slope"}, id="skewed taps"),
+        pytest.param(
+            Stack([Conv(3, tap_variance=[[1, 2, 0], [3, 4, 1], [0, 0, 7.0]])]) * 8,
+            SHAPE - {"symmetry"} | {"growth", "slope"},
+            id="skewed taps",
+        ),
         pytest.param(Stack([Conv(5, tap_variance=[1, 0, 0, 0, 1])], ndim=1) * 10, SHAPE | {"growth", "slope"}, id="end taps"),
         pytest.param(Stack([Conv(3, stride=2)]) * 3 + Stack([Conv(3)]) * 6, SHAPE, id="strides"),
         pytest.param(Stack([Conv(3, stride=2)]) * 4, SHAPE, id="repeated strides"),
@@ -422,7 +441,9 @@ def test_a_single_layer_is_a_network() -> None:
     assert all(c.holds for c in analytic.check(Conv(3)))
 
 
-@pytest.mark.parametrize("options", [{"window": (31, 31)}, {"unit": (3, -4)}, {"dtype": "float32"}, {"window": "full"}], ids=lambda o: next(iter(o)))
+@pytest.mark.parametrize(
+    "options", [{"window": (31, 31)}, {"unit": (3, -4)}, {"dtype": "float32"}, {"window": "full"}], ids=lambda o: next(iter(o))
+)
 def test_a_result_is_checked_against_its_network(options: dict[str, Any]) -> None:
     net = Stack([Conv(3)]) * 20
     found = analytic.check(ef.variance(net, **options), net=net)
@@ -474,11 +495,21 @@ def fake(shares: Any, *, first: int = 0, centre: float | None = None, **changed:
     size = (shares.size,)
     field = SimpleNamespace(size=size, jump=(1,), centre=(first + (shares.size - 1) / 2 if centre is None else centre,))
     values = {
-        "origin": (first,), "unit": (0,), "receptive_field": field, "field_box": ((first,), (first + shares.size - 1,)), "reduction": "square",
-        "method": "exact", "border": 0.0, "lost": 0.0, "error": 0.0, "input_size": None, "separable": True, "dtype": np.dtype("float64"),
-        "marginal": lambda axis=-1: shares / total, "mean": lambda: (mean,), "std": lambda: (math.sqrt(shares @ (x - mean) ** 2 / total),),
+        "origin": (first,),
+        "unit": (0,),
+        "receptive_field": field,
+        "field_box": ((first,), (first + shares.size - 1,)),
+        "reduction": "square",
+        "method": "exact",
+        **dict.fromkeys(["border", "lost", "error"], 0.0),
+        "input_size": None,
+        "separable": True,
+        "dtype": np.dtype("float64"),
+        "marginal": lambda axis=-1: shares / total,
+        "mean": lambda: (mean,),
+        "std": lambda: (math.sqrt(shares @ (x - mean) ** 2 / total),),
         "log10_peak": lambda: math.log10(shares.max()),
-    }  # fmt: skip
+    }
     return SimpleNamespace(**{**values, **changed})
 
 
@@ -499,7 +530,11 @@ def test_the_right_image_passes_as_a_fake_too() -> None:
     ("erf", "name"),
     [
         pytest.param(fake(RIGHT * (1 + 1e-6)), NAMES["mass"], id="gain"),
-        pytest.param(fake(RIGHT, border=1e-9, input_size=(40,), lost=0.0, log10_peak=lambda: math.log10(RIGHT.max() * 1.01)), NAMES["mass"], id="border"),
+        pytest.param(
+            fake(RIGHT, border=1e-9, input_size=(40,), lost=0.0, log10_peak=lambda: math.log10(RIGHT.max() * 1.01)),
+            NAMES["mass"],
+            id="border",
+        ),
         pytest.param(fake(RIGHT, first=1), NAMES["mean"], id="shifted by a pixel"),
         pytest.param(fake(analytic.pmf(5, 3)), NAMES["std"], id="other kernel"),
         pytest.param(fake(np.convolve(analytic.pmf(3, 5), [0.3, 0.4, 0.3 + 1e-6])), NAMES["symmetry"], id="skewed"),
@@ -516,10 +551,14 @@ def test_a_wrong_image_fails_its_check(erf: Any, name: str) -> None:
     [
         pytest.param(fake(RIGHT, border=-0.1), "mass: image, border and window", id="negative account"),
         pytest.param(fake(RIGHT, border=0.7, lost=0.6), "mass: image, border and window", id="accounts above one"),
-        pytest.param(fake(RIGHT, marginal=lambda axis=-1: RIGHT * 0, std=lambda: (math.nan,)), "mass: image, border and window", id="nothing at all"),
+        pytest.param(
+            fake(RIGHT, marginal=lambda axis=-1: RIGHT * 0, std=lambda: (math.nan,)), "mass: image, border and window", id="nothing at all"
+        ),
         pytest.param(fake(RIGHT, centre=5.0), "asymmetry / peak", id="beside its centre"),
         # half of the mass at one point, half spread out: twice what the cumulants explain
-        pytest.param(fake([1.0] * 150 + [0.0] * 400 + [30.0] * 5 + [0.0] * 400 + [1.0] * 150), "distance to the Gaussian", id="far from normal"),
+        pytest.param(
+            fake([1.0] * 150 + [0.0] * 400 + [30.0] * 5 + [0.0] * 400 + [1.0] * 150), "distance to the Gaussian", id="far from normal"
+        ),
     ],
 )
 def test_a_wrong_image_alone_fails_its_check(erf: Any, name: str) -> None:
@@ -548,7 +587,11 @@ def test_growth_that_is_not_the_roots_fails(monkeypatch: pytest.MonkeyPatch) -> 
         (lambda: analytic.berry_esseen_sum([0.0], [0.0]), ValueError, "variances must not all be zero"),
         (lambda: analytic.berry_esseen_sum([1.0], []), ValueError, "equally long, got 1 and 0"),
         (lambda: analytic.std_of_layers([3, 3], strides=[1]), ValueError, "equally long, got 2, 1 and 2"),
-        (lambda: analytic.residual_variance(3, branch_variance=1.0, branch_gain=-1.0), ValueError, "branch_gain and identity_gain must not be negative"),
+        (
+            lambda: analytic.residual_variance(3, branch_variance=1.0, branch_gain=-1.0),
+            ValueError,
+            "branch_gain and identity_gain must not be negative",
+        ),
         (lambda: analytic.gaussian_level_size(1.0, level=1.0), ValueError, "level must lie between 0 and 1, got 1.0"),
         (lambda: analytic.wide_tap_variance(3, math.nan), ValueError, "theta must be a number, got nan"),
         (lambda: analytic.end_taps(1), ValueError, "kernel must be at least 2, got 1"),

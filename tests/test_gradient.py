@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from oracles import case_gradients
-from strategies import Case, batches, field, generator, random_case
-from tolerances import tolerance
 
 import erffast as ef
 from erffast.layers import AvgPool, Conv, Scale, Stack
+from oracles import case_gradients
+from strategies import Case, batches, field, generator, random_case
+from tolerances import tolerance
 
 Array = NDArray[np.float64]
 DEEPEST_TOLERANCE = 1e-9  # for random signed stacks whose estimate exceeds the default; the test's own bound stays

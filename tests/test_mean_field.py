@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from erffast import mean_field
 from erffast.layers import ACTIVATIONS, Activation, AvgPool, Conv, Dropout, MaxPool, Norm, Scale, Stack
 from erffast.mean_field import activation_covariance, activation_moments, gains, max_gate_gain, max_moments
@@ -147,7 +148,9 @@ def test_spread_of_the_largest_is_right_within_one_percent(name: str) -> None:
     rng, taps, q = np.random.default_rng(6), 4, 1.3
     for share in (0.1, 0.4, 0.7, 1.0):
         common = rng.normal(scale=math.sqrt(1 - share), size=(200_000, taps))
-        u, w = (FUNCTIONS[name][0](math.sqrt(q) * (common + rng.normal(scale=math.sqrt(share), size=common.shape)).max(axis=1)) for _ in "uw")
+        u, w = (
+            FUNCTIONS[name][0](math.sqrt(q) * (common + rng.normal(scale=math.sqrt(share), size=common.shape)).max(axis=1)) for _ in "uw"
+        )
         samples = (u - w) ** 2 / 2
         error = samples.std() / math.sqrt(samples.size)
         # between its ends it is an interpolation: its own error is the 1 %
@@ -233,6 +236,12 @@ def test_leaps_over_relu_layers_keep_the_variance_over_the_data() -> None:
     walk = gains(relu(5000) + Conv(3) + Norm("batch"))
     share = mean_field.data_variance_share("relu", 5000)
     assert float(walk.total) == pytest.approx(1 / share, rel=1e-6)
+
+
+def test_a_million_relu_layers_leave_the_asymptotic_share() -> None:
+    # 1 - rho loses (2 sqrt 2 / 3 pi) (1 - rho)^(3/2) per layer, so that it tends to 9 pi^2 / (2 n^2)
+    walk = gains(relu(1_000_000) + Conv(3) + Norm("batch"))
+    assert float(walk.total) == pytest.approx(2e12 / (9 * math.pi**2), rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_a_short_block_is_one_row_and_a_long_one_shows_its_layers_once() -> None
 WINDOWS = ["conv3", "conv2x5:p1", "conv3/2", "conv5:d2", "conv3/1x3:d2x1", "maxpool2", "maxpool3/2:p1", "relu", "avgpool2"]
 NETWORKS = st.recursive(
     st.lists(st.sampled_from(WINDOWS), min_size=1, max_size=3).map(", ".join),
-    lambda inner: st.lists(st.tuples(inner, st.integers(1, 3)), min_size=1, max_size=2).map(lambda p: ", ".join(f"({t}) * {n}" for t, n in p)),
+    lambda inner: st.lists(st.builds("({}) * {}".format, inner, st.integers(1, 3)), min_size=1, max_size=2).map(", ".join),
     max_leaves=4,
 )
 
@@ -79,16 +79,17 @@ def variance_along(net: Stack, axis: int) -> Fraction:
         if not hasattr(layer, "geometry"):
             continue
         kernel, stride, dilation, _ = layer.geometry(net.ndim)
-        taps = [Fraction(1) if i % (jump * dilation[axis]) == 0 else Fraction(0) for i in range(jump * dilation[axis] * (kernel[axis] - 1) + 1)]
+        spacing = jump * dilation[axis]
+        taps = [Fraction(i % spacing == 0) for i in range(spacing * (kernel[axis] - 1) + 1)]
         if type(layer).__name__ == "AvgPool":
             fixed = convolve(fixed, taps)
         else:
             random = convolve(random, taps)
         jump *= stride[axis]
     image = convolve(random, [value * value for value in fixed])
-    total = sum(image)
-    mean = sum(i * value for i, value in enumerate(image)) / total
-    return sum((i - mean) ** 2 * value for i, value in enumerate(image)) / total
+    total, none = sum(image), Fraction(0)
+    mean = sum((i * value for i, value in enumerate(image)), none) / total
+    return sum(((i - mean) ** 2 * value for i, value in enumerate(image)), none) / total
 
 
 def convolve(a: list[Fraction], b: list[Fraction]) -> list[Fraction]:
@@ -139,7 +140,7 @@ def steps(net: Stack, axis: int) -> list[tuple[int, int, int]]:
 
 
 def test_std_of_the_table_is_the_std_of_the_result() -> None:
-    taps = [[1.0, 2.0, 0.5], [0.0, 3.0, 1.0]]
+    taps = ((1.0, 2.0, 0.5), (0.0, 3.0, 1.0))
     net = Stack([Conv((2, 3), tap_variance=taps, dilation=2), Conv(3, stride=2), Conv((2, 3), tap_variance=taps)])
     *_, row = layer_rows(net)
     assert row.std == pytest.approx(ef.variance(net, window="full").std(), rel=1e-12)
@@ -152,7 +153,7 @@ def test_a_long_table_leaves_out_its_middle_and_says_so() -> None:
     assert time.perf_counter() - started < 30  # about 3 s: a table quadratic in its rows would take hours
     assert len(lines) == 2 + 10 + 1
     assert lines[7].strip() == "... 99,990 rows left out ..."
-    assert lines[6].split() == ["5", "conv3", "1", "15", "2.309"]
+    assert lines[6].split() == ["5", "conv3", "1", "15", "2.449"]  # sqrt(3 * 2 / 3 + 2 * 2)
     assert lines[-1].split()[:4] == ["100,000", "conv5", "1", "300,001"]
     assert len(report.table(rows=None).splitlines()) == 2 + 100_000
 
@@ -331,6 +332,26 @@ Module.__module__ = "torch.nn.modules.module"
 def test_wrong_models_are_refused_by_name(model: Any, options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         analyze(model, **options)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "halo"),
+    [
+        ("conv3 * 40", {}, "25"),
+        ("conv3x5 * 10", {}, "10 x 19"),  # the last column holds 5**-10 < 1e-6 / 4, the last two 11 times that
+        ("conv3:p1 * 8", {"input_size": 32, "unit": 0}, "0+8"),
+        ("conv3 * 20", {"window": 5}, "-"),
+    ],
+    ids=["alike", "axes differ", "sides differ", "unknown"],
+)
+def test_margins_are_shown_as_short_as_they_are(text: str, options: dict[str, Any], halo: str) -> None:
+    (line,) = (line for line in repr(analyze(text, **options)).splitlines() if line.startswith("  halo"))
+    assert line.split("margin")[0].split("halo")[1].strip() == halo
+
+
+def test_overlapping_averages_are_explained() -> None:
+    assert "(no std: average pools that overlap" in repr(report_of("avgpool3/1, conv3, avgpool3/1"))
+    assert "no std" not in repr(report_of("conv3"))
 
 
 def test_a_window_too_small_for_the_halo_leaves_it_out() -> None:

@@ -17,9 +17,13 @@ TABLE: dict[tuple[Kind, str, str], Bound] = {
     ("gradient", "float64", "any"): Bound(
         1e-12, "of the peak: 8 layers of at most 4 x 49 terms round to some 1e-14; amplification by signed kernels takes the rest"
     ),
-    ("gradient", "float32", "direct"): Bound(1e-5, "of the peak: 8 layers round to some 1e-6; where more is expected the library computes in float64"),
+    ("gradient", "float32", "direct"): Bound(
+        1e-5, "of the peak: 8 layers round to some 1e-6; where more is expected the library computes in float64"
+    ),
     ("gradient", "float32", "separable"): Bound(2e-7, "of the peak: profiles are float64, one rounding to float32 (6e-8) remains"),
-    ("variance", "float64", "any"): Bound(1e-12, "of each pixel: positive terms only, one rounding a tap and layer: 8 x 49 x 1.1e-16 = 4e-14"),
+    ("variance", "float64", "any"): Bound(
+        1e-12, "of each pixel: positive terms only, one rounding a tap and layer: 8 x 49 x 1.1e-16 = 4e-14"
+    ),
     ("variance", "float32", "direct"): Bound(3e-5, "of each pixel: as above with 6e-8 a rounding"),
     ("variance", "float32", "separable"): Bound(2e-7, "of each pixel: profiles are float64, one rounding to float32 (6e-8) remains"),
     ("deep variance", "float64", "any"): Bound(1e-12, "of each pixel: at 1000 layers of 5 taps at most 5000 roundings of 1.1e-16, 6e-13"),

@@ -78,6 +78,7 @@ Runs<T> read_runs(const py::list& list, Index channels, Index draws) {
       const auto scale = fields[9].cast<Array<double>>();
       require(scale.ndim() == 2 && run.count == 1 && run.bounded, "scale must be an image, of a single bounded step");
       run.scale = scale.data();
+      run.scale_height = scale.shape(0);
       run.scale_width = scale.shape(1);
       result.keep.push_back(scale);
     }

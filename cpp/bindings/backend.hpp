@@ -15,10 +15,11 @@ namespace erffast::python {
 // PyErr_CheckSignals does nothing. What Python raises is kept and thrown again once the engine has stopped.
 class Reporter {
  public:
-  Reporter(py::object progress, Index total) : progress_(std::move(progress)), total_(total) {}
+  Reporter(py::object progress, Index total) : progress_(std::move(progress)), total_(total), state_(FloatingPoint::current()) {}
 
   std::function<bool(Index, Index)> callback() {
     return [this](Index done, Index total) {
+      const FloatingPoint callers(state_);  // Python code must not run with denormals flushed
       py::gil_scoped_acquire gil;
       try {
         if (PyErr_CheckSignals() != 0) throw py::error_already_set();
@@ -50,6 +51,7 @@ class Reporter {
  private:
   py::object progress_;
   Index total_;
+  FloatingPoint::State state_;
   std::exception_ptr raised_;
 };
 

@@ -7,6 +7,7 @@
 // So each output row is s short FIR sums over contiguous rows (one for stride 1), whatever the kernel, dilation and channels.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "erffast/kernels.hpp"
@@ -41,12 +42,14 @@ class BackwardStep {
     return channels() * r.height * r.width * per_pixel / (run_.stride[0] * run_.stride[1]) + 1;
   }
 
-  // Computes output row v of channel c. `scratch` keeps its capacity between rows.
+  // Computes output row v of channel c. `scratch` keeps its capacity between rows. `poll(work)` is called after each piece of
+  // work (multiply-adds) and returns false to give up.
   struct Scratch {
     std::vector<Tap<T>> taps;
     std::vector<T> row;
   };
-  void row(Plane<T>& out, Index c, Index v, Scratch& scratch) const {
+  template <class Poll>
+  void row(Plane<T>& out, Index c, Index v, Scratch& scratch, const Poll& poll) const {
     const Index width = out.rect().width;
     const Index s = run_.stride[1];
     T* target = out.row(c, v);
@@ -54,10 +57,10 @@ class BackwardStep {
       const Index n = (width - f + s - 1) / s;
       gather(c, v, f, scratch.taps);
       if (s == 1) {
-        kernels_.fir(target, scratch.taps.data(), static_cast<Index>(scratch.taps.size()), n);
+        if (!fir(target, n, scratch.taps, poll)) return;
       } else {
         scratch.row.resize(static_cast<std::size_t>(n + overrun));
-        kernels_.fir(scratch.row.data(), scratch.taps.data(), static_cast<Index>(scratch.taps.size()), n);
+        if (!fir(scratch.row.data(), n, scratch.taps, poll)) return;
         for (Index q = 0; q < n; ++q) target[f + s * q] = scratch.row[static_cast<std::size_t>(q)];
       }
     }
@@ -65,6 +68,25 @@ class BackwardStep {
   }
 
  private:
+  // A whole row at once is best, unless it keeps Ctrl-C waiting: a long 1-D image under a large kernel is one row.
+  static constexpr Index most_work = 30'000'000;
+
+  // The sums of one row, in pieces; destroys `taps`.
+  template <class Poll>
+  bool fir(T* target, Index n, std::vector<Tap<T>>& taps, const Poll& poll) const {
+    const Index n_taps = static_cast<Index>(taps.size());
+    const Index piece = std::max<Index>(most_work / (n_taps + 1), 64);
+    for (Index x = 0; x < n; x += piece) {
+      const Index width = std::min(piece, n - x);
+      kernels_.fir(target + x, taps.data(), n_taps, width);
+      if (!poll(n_taps * width)) return false;
+      if (x + width < n) {
+        for (Tap<T>& tap : taps) tap.source += width;
+      }
+    }
+    return true;
+  }
+
   // Taps in a fixed order (channel, kernel row, kernel column): the order of the sums, whatever the threads. Zero taps are
   // left out: a layer that only strides costs one.
   void gather(Index c, Index v, Index f, std::vector<Tap<T>>& list) const {

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <stdexcept>
 #include <thread>
 
 #include "backward_step.hpp"
@@ -148,16 +149,17 @@ class Chain {
     const Rect rect = step.full_rect();
     next_.reshape(step.channels(), rect, margin_, limit_);
     const Index rows = step.channels() * rect.height;
-    const Index work_per_row = step.work() / rows + 1;
     peaks_.assign(static_cast<std::size_t>(rows), T(0));
     const auto band = [&](int thread, int threads) {
-      const bool polls = polls_ && thread == 0;
+      const auto poll = [&, polls = polls_ && thread == 0](Index work) {
+        if (polls) monitor_.tick(work);
+        return !monitor_.stopped();
+      };
       auto& scratch = scratch_[static_cast<std::size_t>(thread)];
       for (Index r = rows * thread / threads; r < rows * (thread + 1) / threads; ++r) {
         if (monitor_.stopped()) return;
-        step.row(next_, r / rect.height, r % rect.height, scratch);
+        step.row(next_, r / rect.height, r % rect.height, scratch, poll);
         peaks_[static_cast<std::size_t>(r)] = kernels_.max_abs(next_.row(r / rect.height, r % rect.height), rect.width);
-        if (polls) monitor_.tick(work_per_row);
       }
     };
     if (team_ != nullptr && step.work() > parallel_work) {
@@ -218,6 +220,9 @@ class Chain {
   // Divisors of pooling windows that overhang the map depend on the position.
   void rescale(const Run<T>& run) {
     const Rect& r = now_.rect();
+    if (r.y0 < 0 || r.x0 < 0 || r.y0 + r.height > run.scale_height || r.x0 + r.width > run.scale_width) {
+      throw std::invalid_argument("scale must cover the output map of its layer");
+    }
     peak_ = 0;
     for (Index c = 0; c < now_.channels(); ++c) {
       for (Index y = 0; y < r.height; ++y) {

@@ -9,23 +9,40 @@
 
 namespace erffast {
 
-FlushDenormals::FlushDenormals() {
+namespace {
+
+void set_state([[maybe_unused]] FloatingPoint::State state) {
 #if defined(__x86_64__)
-  saved_ = _mm_getcsr();
-  _mm_setcsr(static_cast<unsigned>(saved_) | 0x8040u);  // flush to zero, denormals are zero
+  _mm_setcsr(static_cast<unsigned>(state));
 #elif defined(__aarch64__)
-  asm volatile("mrs %0, fpcr" : "=r"(saved_));
-  asm volatile("msr fpcr, %0" ::"r"(saved_ | (1ull << 24)));
+  asm volatile("msr fpcr, %0" ::"r"(state));
 #endif
 }
 
-FlushDenormals::~FlushDenormals() {
+}  // namespace
+
+FloatingPoint::State FloatingPoint::current() {
 #if defined(__x86_64__)
-  _mm_setcsr(static_cast<unsigned>(saved_));
+  return _mm_getcsr();
 #elif defined(__aarch64__)
-  asm volatile("msr fpcr, %0" ::"r"(saved_));
+  State state;
+  asm volatile("mrs %0, fpcr" : "=r"(state));
+  return state;
+#else
+  return 0;
 #endif
 }
+
+FloatingPoint::State FloatingPoint::flushing() {
+#if defined(__x86_64__)
+  return current() | 0x8040u;  // flush to zero, denormals are zero
+#else
+  return current() | (1ull << 24);
+#endif
+}
+
+FloatingPoint::FloatingPoint(State state) : saved_(current()) { set_state(state); }
+FloatingPoint::~FloatingPoint() { set_state(saved_); }
 
 Team::~Team() {
   if (workers_.empty()) return;

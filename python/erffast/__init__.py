@@ -13,7 +13,22 @@ from typing import TYPE_CHECKING, Any
 # Public names and where they live. They are loaded when first used, so that `import erffast` stays light.
 _HOME = {
     **dict.fromkeys(
-        ["Activation", "AvgPool", "Branches", "Conv", "ConvTranspose", "Dropout", "GlobalPool", "Layer", "MaxPool", "Norm", "Residual", "Scale", "Stack", "Upsample"],
+        [
+            "Activation",
+            "AvgPool",
+            "Branches",
+            "Conv",
+            "ConvTranspose",
+            "Dropout",
+            "GlobalPool",
+            "Layer",
+            "MaxPool",
+            "Norm",
+            "Residual",
+            "Scale",
+            "Stack",
+            "Upsample",
+        ],
         "layers",
     ),
     **dict.fromkeys(["ReceptiveField", "receptive_field"], "geometry"),

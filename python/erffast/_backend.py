@@ -42,19 +42,22 @@ def require_device(device: str) -> str:
 # ------------------------------------------------------------------------------------------------ threads
 
 
+MOST_THREADS = 1024  # more would only be started to wait, and no result depends on the number
+
+
 def thread_count(threads: int = 0) -> int:
-    """How many threads to use for `threads`.
+    """How many threads to use for `threads`; at most 1024.
 
     0 means ``ERFFAST_NUM_THREADS`` where it is set, else the process's affinity capped by the container's CPU quota; a worker
     process of multiprocessing uses one, for its siblings use the other cores.
     """
     if integer(threads, "threads", least=0):
-        return threads
+        return min(threads, MOST_THREADS)
     given = os.environ.get("ERFFAST_NUM_THREADS", "")
     if given:
         if not given.isdigit() or int(given) < 1:
             raise ValueError(f"ERFFAST_NUM_THREADS must be a positive integer, got {given!r}")
-        return int(given)
+        return min(int(given), MOST_THREADS)
     if multiprocessing.parent_process() is not None:
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -104,9 +107,12 @@ def _parse_bytes(text: str) -> int:
     factor = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}.get(text[-1].upper(), 1)
     digits = text[:-1] if factor > 1 else text
     try:
-        return int(float(digits) * factor)
-    except ValueError:
-        raise ValueError(f"ERFFAST_MEMORY_LIMIT must be bytes, or a number with K, M, G or T, got {text!r}") from None
+        count = int(float(digits) * factor)
+    except (ValueError, OverflowError):
+        count = -1
+    if count < 0:
+        raise ValueError(f"ERFFAST_MEMORY_LIMIT must be bytes, or a number with K, M, G or T, got {text!r}")
+    return count
 
 
 def _available_memory() -> int:

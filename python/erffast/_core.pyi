@@ -25,8 +25,28 @@ class _Images:
 class ImagesF32(_Images): ...
 class ImagesF64(_Images): ...
 
-def propagate_f32(runs: list[_Run], unit: _Pair, channels: int, draws: int, non_negative: bool, trim: float, threads: int, memory_limit: int, progress: _Progress) -> ImagesF32: ...
-def propagate_f64(runs: list[_Run], unit: _Pair, channels: int, draws: int, non_negative: bool, trim: float, threads: int, memory_limit: int, progress: _Progress) -> ImagesF64: ...
+def propagate_f32(
+    runs: list[_Run],
+    unit: _Pair,
+    channels: int,
+    draws: int,
+    non_negative: bool,
+    trim: float,
+    threads: int,
+    memory_limit: int,
+    progress: _Progress,
+) -> ImagesF32: ...
+def propagate_f64(
+    runs: list[_Run],
+    unit: _Pair,
+    channels: int,
+    draws: int,
+    non_negative: bool,
+    trim: float,
+    threads: int,
+    memory_limit: int,
+    progress: _Progress,
+) -> ImagesF64: ...
 def outer_f32(rows: NDArray[np.float64], columns: NDArray[np.float64], shift: int, out: NDArray[np.float32], threads: int) -> None: ...
 def outer_f64(rows: NDArray[np.float64], columns: NDArray[np.float64], shift: int, out: NDArray[np.float64], threads: int) -> None: ...
 def build_info() -> dict[str, Any]: ...

@@ -7,7 +7,9 @@ from typing import Any, NoReturn
 
 def simulate(net: Any, **options: Any) -> NoReturn:
     """Random weights and inputs, forward and backward: comes in a later version."""
-    raise NotImplementedError("simulate() is not available in this version; variance() gives the expectation at random initialisation in closed form")
+    raise NotImplementedError(
+        "simulate() is not available in this version; variance() gives the expectation at random initialisation in closed form"
+    )
 
 
 def measure(module: Any, inputs: Any, **options: Any) -> NoReturn:

@@ -6,12 +6,37 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-Progress: TypeAlias = None | bool | Callable[[int, int], None]
+Progress: TypeAlias = bool | Callable[[int, int], None] | None
+
+
+class Meter:
+    """What the engine calls with the (done, total) layers of a pass.
+
+    One answer may take several passes (one per axis, and once more where the trimming was too coarse). They add up here, so
+    that `done` never falls and ends at `total`.
+    """
+
+    def __init__(self, listen: Callable[[int, int], object]) -> None:
+        self._listen = listen
+        self._past = 0
+        self._expected = 0
+
+    def expect(self, layers: int) -> None:
+        """More layers are to come."""
+        self._expected += layers
+
+    def __call__(self, done: int, total: int) -> None:
+        self._listen(self._past + done, self._expected)
+
+    def add(self, layers: int) -> None:
+        """A pass is over."""
+        self._past += layers
+        self._listen(self._past, self._expected)
 
 
 @contextmanager
-def reporter(progress: Progress) -> Iterator[Callable[[int, int], object] | None]:
-    """What the engine calls with (done, total) layers; None where nobody listens."""
+def meter(progress: Progress) -> Iterator[Meter | None]:
+    """The meter that tells `progress`; None where nobody listens."""
     if progress is None or progress is False:
         yield None
     elif progress is True:
@@ -23,8 +48,8 @@ def reporter(progress: Progress) -> Iterator[Callable[[int, int], object] | None
                 bar.total = total
                 bar.update(done - bar.n)
 
-            yield show
+            yield Meter(show)
     elif callable(progress):
-        yield progress
+        yield Meter(progress)
     else:
         raise TypeError(f"progress must be None, a bool or a callable of (done, total), got {progress!r}")

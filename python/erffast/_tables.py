@@ -15,7 +15,7 @@ class Table:
     """A caption, a heading for each column (may be empty) and rows of text.
 
     `left` marks the columns that are aligned left; numbers stand right. `skipped` is a line shown in place of the rows
-    before which it stands, (index, text).
+    before which it stands, (index, text). `notes` are lines below.
     """
 
     caption: str
@@ -38,7 +38,7 @@ class Table:
             if index == skip_at and self.skipped:
                 out.append(f"  {self.skipped[1]}")
             out.extend(self._line(line, widths, room))
-        return "\n".join([*out, *self.notes])
+        return "\n".join([*out, *(f"  {note}" for note in self.notes)])
 
     def _line(self, cells: Sequence[str], widths: Sequence[int], room: int) -> list[str]:
         padded = [c.ljust(w) if i in self.left else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))]

@@ -90,7 +90,7 @@ def padding_pairs(value: Padding, kernel: tuple[int, ...], stride: tuple[int, ..
     if isinstance(value, tuple) and value and isinstance(value[0], tuple):
         if len(value) != ndim:
             raise ValueError(f"padding has {len(value)} pairs {value}, but the network has {ndim} axes")
-        return value  # type: ignore[return-value]
+        return value
     return tuple((p, p) for p in per_axis(value, ndim, "padding"))  # type: ignore[arg-type]
 
 
@@ -147,7 +147,8 @@ def tap_variance(value: ArrayLike, kernel: Ints) -> Nested:
         raise ValueError(f"tap_variance must not be negative, got {array[where]} at index {where}")
     if not array.any():
         raise ValueError("tap_variance is zero in every tap; at least one must be positive")
-    return nested(array.tolist())
+    taps: Nested = nested(array.tolist())
+    return taps
 
 
 def nested(value: Any) -> Any:

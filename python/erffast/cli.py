@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except MemoryError as exc:
-        return _complain(f"not enough memory: {exc or 'the operating system refused more'}")
+        return _complain(f"not enough memory: {str(exc) or 'the operating system refused more'}")
     except OSError as exc:
         return _complain(f"{exc.filename}: {exc.strerror}" if exc.filename and exc.strerror else str(exc))
     except (ValueError, TypeError, ArithmeticError, RuntimeError, NotImplementedError, ImportError) as exc:
@@ -223,25 +223,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    analyze = _command(
-        commands, "analyze", _analyze, "sizes, layer table and checks of a network's effective receptive field",
-        'erffast analyze "conv3 * 1000" --plot erf.png\n  erffast analyze "(conv3:p1, relu) * 8" --input-size 32 --unit 0x0 --json',
-    )
+    purpose = "sizes, layer table and checks of a network's effective receptive field"
+    example = 'erffast analyze "conv3 * 1000" --plot erf.png\n  erffast analyze "(conv3:p1, relu) * 8" --input-size 32 --unit 0x0 --json'
+    analyze = _command(commands, "analyze", _analyze, purpose, example, usage="TEXT [options]")
     _network_arguments(analyze)
     _variance_arguments(analyze)
     _output_arguments(analyze)
 
     example = 'erffast field "conv7/2:p3, maxpool3/2:p1, conv3:p1 * 4"'
-    field = _command(commands, "field", _field, "theoretical receptive field after each layer", example)
+    field = _command(commands, "field", _field, "theoretical receptive field after each layer", example, usage="TEXT [options]")
     _network_arguments(field)
     field.add_argument("-v", "--verbose", action="store_true", help="every row of a long table")
 
     purpose = "theory against measurement; exit status 1 if a check does not hold"
-    check = _command(commands, "check", _check, purpose, 'erffast check "conv3 * 20"')
+    check = _command(commands, "check", _check, purpose, 'erffast check "conv3 * 20"', usage="TEXT [options]")
     _network_arguments(check)
     check.add_argument("-q", "--quiet", action="store_true", help="only the exit status")
 
-    show = _command(commands, "show", _show, "a result saved by analyze --save", "erffast show erf.npz --plot erf.png")
+    example = "erffast show erf.npz --plot erf.png"
+    show = _command(commands, "show", _show, "a result saved by analyze --save", example, usage="FILE.npz [--plot FILE]")
     show.add_argument("file", metavar="FILE.npz")
     show.add_argument("--plot", metavar="FILE", help="write the picture (.png, .svg, .pdf)")
 
@@ -249,11 +249,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], help_text: str, example: str) -> argparse.ArgumentParser:
+def _command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int], purpose: str, example: str, *, usage: str = ""
+) -> argparse.ArgumentParser:
+    """`usage` puts the network first: an option whose value may be left out, --json, would swallow what stands behind it."""
     command: argparse.ArgumentParser = commands.add_parser(
         name,
-        help=help_text,
-        description=f"{help_text[0].upper()}{help_text[1:]}.",
+        usage=f"erffast {name} {usage}".rstrip(),
+        help=purpose,
+        description=f"{purpose[0].upper()}{purpose[1:]}.",
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -39,22 +39,31 @@ def estimate_error(steps: Sequence[Step], draws: int, roundoff: float) -> float:
         Unit roundoff of the arithmetic: 2**-53 or 2**-24.
     """
     layers = sum(step.count for step in steps)
-    frequencies = _frequencies(len(steps[0].stride), int(np.clip(LARGEST_TABLE // max(layers, 1), 64, 1024)))
+    draws = _distinct_draws(steps, draws)
+    frequencies = _frequencies(len(steps[0].stride), _sample_size(layers, draws))
     jumps = _jumps(steps)
     scalar = all(step.shared or step.kernels.shape[2:4] == (1, 1) for step in steps)
     measure = _scalar_condition if scalar else _matrix_condition
-    worst = max(measure(steps, jumps, frequencies, draw) for draw in range(_distinct_draws(steps, draws)))
+    worst = max(measure(steps, jumps, frequencies, draw) for draw in range(draws))
     return SAFETY * roundoff * math.exp(min(worst, 700.0))
+
+
+def _sample_size(layers: int, draws: int) -> int:
+    """1024 frequencies; down to 256 where many draws share the time, and to 64 where one draw's table would not fit."""
+    shared = max(LARGEST_TABLE // (layers * draws), 256)
+    return min(shared, max(LARGEST_TABLE // layers, 64), 1024)
 
 
 def axis_steps(steps: Sequence[Step], factors: Sequence[tuple[Array, ...]]) -> list[list[Step]]:
     """The 1-D chains of a separable chain, one per axis."""
     chains = []
     for axis in range(len(steps[0].stride)):
-        chains.append([
-            replace(s, kernels=f[axis][:, :, None, None], stride=s.stride[axis : axis + 1], dilation=s.dilation[axis : axis + 1])
-            for s, f in zip(steps, factors, strict=True)
-        ])
+        chains.append(
+            [
+                replace(s, kernels=f[axis][:, :, None, None], stride=s.stride[axis : axis + 1], dilation=s.dilation[axis : axis + 1])
+                for s, f in zip(steps, factors, strict=True)
+            ]
+        )
     return chains
 
 
@@ -64,7 +73,7 @@ def _distinct_draws(steps: Sequence[Step], draws: int) -> int:
 
 def _frequencies(ndim: int, count: int) -> Array:
     """An even sample of [0, 2 pi)^ndim, [count, ndim]: a Kronecker sequence."""
-    return 2 * np.pi * ((np.arange(1, count + 1)[:, None] * GENERATORS[:ndim] + 0.5) % 1.0)
+    return np.asarray(2 * np.pi * ((np.arange(1, count + 1)[:, None] * GENERATORS[:ndim] + 0.5) % 1.0))
 
 
 def _jumps(steps: Sequence[Step]) -> list[tuple[int, ...]]:

@@ -12,6 +12,7 @@ from .execution import Box, Outcome
 from .lowering import Chain
 
 Array = NDArray[np.float64]
+SUMS = 2.0**-40  # relative rounding error of a sum of thousands of positive pixels in float64, several times over
 
 __all__ = ["Box", "lost_share", "missing_of_peak", "missing_share", "requested_box", "smallest_box"]
 
@@ -41,6 +42,7 @@ def requested_box(chain: Chain, window: str | int | tuple[int, ...], *, automati
 def smallest_box(chain: Chain, outcomes: list[Outcome], tol: float) -> Box:
     """The smallest box that leaves out at most `tol` of the mass of any draw, the same share at each side of each axis."""
     low, high = list(chain.box[1]), list(chain.box[0])
+    tol /= 1 + _uncertainty(outcomes)
     for outcome in outcomes:
         for draw in range(outcome.draws):
             if not outcome.alive(draw):
@@ -55,6 +57,11 @@ def smallest_box(chain: Chain, outcomes: list[Outcome], tol: float) -> Box:
     if any(b < a for a, b in zip(low, high, strict=True)):  # every draw is zero everywhere
         return chain.box
     return tuple(low), tuple(high)
+
+
+def _uncertainty(outcomes: list[Outcome]) -> float:
+    """Relative error of any share of the mass: the pixels' rounding, in the part and in the whole, and that of the sums."""
+    return 2 * float(sum(o.rounding.max() for o in outcomes)) + SUMS
 
 
 def _leading(mass: Array, budget: float) -> int:
@@ -110,7 +117,7 @@ def lost_share(chain: Chain, outcomes: list[Outcome], crop: Box, written: list[N
                 begin, end = max(crop[0][axis] - first, 0), max(crop[1][axis] + 1 - first, 0)
                 outside[draw] += (mass[:begin].sum() + mass[end:].sum()) / mass.sum()
             scale[draw] *= mass.sum()
-    outside += sum(o.trimmed for o in outcomes)
+    outside = (outside + sum(o.trimmed for o in outcomes)) * (1 + _uncertainty(outcomes))
     if chain.signed:
         # squares left out are at most the square of the mass left out, against at least the square of the peak
         outside = np.minimum(outside, (outside * scale) ** 2)

@@ -6,7 +6,8 @@ The direct engine runs all axes in one image; the separable engine runs one imag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _backend
+from ._progress import Meter
 from .lowering import Chain, Step
 
 Array = NDArray[np.float64]
@@ -26,7 +28,7 @@ class Resources:
 
     threads: int
     memory: int  # bytes
-    report: Callable[[int, int], object] | None
+    meter: Meter | None
     remedy: str  # what would fit, for MemoryError
 
 
@@ -43,13 +45,14 @@ class Outcome:
         non-negative chains).
     """
 
-    def __init__(self, images: Any, axes: tuple[int, ...], dtype: str) -> None:
+    def __init__(self, images: Any, axes: tuple[int, ...], dtype: str, exponents: NDArray[np.int64], remedy: str) -> None:
         self.axes = axes
         self.dtype = dtype
+        self._remedy = remedy
         self._images = images
         self._rects = images.rects()
         self.peaks: Array = images.peaks()
-        self.exponents: NDArray[np.int64] = images.exponents()
+        self.exponents: NDArray[np.int64] = images.exponents() + exponents
         self.border: Array = images.borders()
         self.trimmed: Array = images.trimmed()
         self.rounding: Array = images.rounding()
@@ -90,6 +93,8 @@ class Outcome:
     def write(self, box: Box, factors: Array) -> NDArray[Any]:
         """Pixels of a box times one factor per draw: [draws, *shape of these axes]."""
         shape = tuple(box[1][a] - box[0][a] + 1 for a in self.axes)
+        pixels = self.draws * math.prod(shape)
+        _backend.require_memory(pixels * np.dtype(self.dtype).itemsize, f"an image of {' x '.join(map(str, shape))} pixels", self._remedy)
         out = np.empty((self.draws, *shape), dtype=self.dtype)
         self.written_peaks = self.peaks * factors
         corner = [box[0][a] for a in self.axes]
@@ -107,17 +112,35 @@ class Outcome:
 
 def run_direct(chain: Chain, *, dtype: str, trim: float, resources: Resources) -> list[Outcome]:
     """The whole chain in one image."""
-    runs = [_run(step, step.kernels, range(chain.ndim), dtype) for step in chain.steps]
-    return [_propagate(chain, runs, tuple(range(chain.ndim)), dtype, trim, resources)]
+    kernels = [step.kernels for step in chain.steps]
+    if resources.meter is not None:
+        resources.meter.expect(_work(chain))
+    return [_propagate(chain, kernels, tuple(range(chain.ndim)), dtype, trim, resources)]
 
 
 def run_separable(chain: Chain, factors: Sequence[tuple[Array, ...]], *, trim: float, resources: Resources) -> list[Outcome]:
     """One 1-D chain per axis, in float64."""
+    if resources.meter is not None:
+        resources.meter.expect(_work(chain) * chain.ndim)
     outcomes = []
     for axis in range(chain.ndim):
-        runs = [_run(step, kernels[axis][:, :, None, None], (axis,), "float64") for step, kernels in zip(chain.steps, factors, strict=True)]
-        outcomes.append(_propagate(chain, runs, (axis,), "float64", trim, resources))
+        kernels = [f[axis][:, :, None, None] for f in factors]
+        outcomes.append(_propagate(chain, kernels, (axis,), "float64", trim, resources))
     return outcomes
+
+
+def _work(chain: Chain) -> int:
+    """What progress counts: layers times draws."""
+    return chain.layers * (chain.draws or 1)
+
+
+def _scaled(kernels: Array) -> tuple[Array, NDArray[np.int64]]:
+    """Kernels with their largest tap in [0.5, 1), and the powers of two taken out, [n_kernels, tap_draws].
+
+    So weights of any size are normal numbers in any dtype.
+    """
+    shifts = np.frexp(np.abs(kernels).max(axis=tuple(range(2, kernels.ndim))))[1]
+    return np.ldexp(kernels, -shifts.reshape(*shifts.shape, *(1,) * (kernels.ndim - 2))), shifts.astype(np.int64)
 
 
 def _run(step: Step, kernels: Array, axes: Sequence[int], dtype: str) -> tuple[Any, ...]:
@@ -136,11 +159,21 @@ def _run(step: Step, kernels: Array, axes: Sequence[int], dtype: str) -> tuple[A
     elif step.scales is not None:
         sides = [step.scales[a] for a in axes]
         scale = np.multiply.outer(sides[0] if len(sides) == 2 else np.ones(1), sides[-1])
-    return (np.ascontiguousarray(taps, dtype=dtype), two(step.stride, 1), two(step.dilation, 1), two(step.before, 0), extent, growth,
-            step.count, step.shared, step.groups, scale)
+    return (
+        np.ascontiguousarray(taps, dtype=dtype),
+        two(step.stride, 1),
+        two(step.dilation, 1),
+        two(step.before, 0),
+        extent,
+        growth,
+        step.count,
+        step.shared,
+        step.groups,
+        scale,
+    )
 
 
-def _propagate(chain: Chain, runs: list[tuple[Any, ...]], axes: tuple[int, ...], dtype: str, trim: float, resources: Resources) -> Outcome:
+def _propagate(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...], dtype: str, trim: float, resources: Resources) -> Outcome:
     unit = tuple(chain.unit[a] for a in axes)
     native_unit = (0, unit[0]) if len(unit) == 1 else unit
     draws = chain.draws or 1
@@ -149,14 +182,23 @@ def _propagate(chain: Chain, runs: list[tuple[Any, ...]], axes: tuple[int, ...],
         trim = 0.0  # a map is small by itself, and its border takes mass unevenly; with channels the mass is not one number
     if trim == 0:
         _require_memory(chain, axes, dtype, draws, resources)
+    runs, exponents = [], np.zeros(draws, dtype=np.int64)
+    for step, given in zip(chain.steps, kernels, strict=True):
+        taps, shifts = _scaled(given)
+        runs.append(_run(step, taps, axes, dtype))
+        exponents += shifts.sum(axis=0) * (step.count // len(shifts))
     try:
         images = _backend.PROPAGATE[dtype](
-            runs, native_unit, chain.channels, draws, chain.non_negative, trim, resources.threads, limit, resources.report
+            runs, native_unit, chain.channels, draws, chain.non_negative, trim, resources.threads, limit, resources.meter
         )
     except MemoryError as exc:
         needed = _backend.readable_bytes(2 * exc.args[0]) if exc.args and isinstance(exc.args[0], int) else "more"
-        raise MemoryError(f"the two working images need {needed}, and {_backend.readable_bytes(limit)} are available; {resources.remedy}") from None
-    return Outcome(images, axes, dtype)
+        raise MemoryError(
+            f"the two working images need {needed}, and {_backend.readable_bytes(limit)} are available; {resources.remedy}"
+        ) from None
+    if resources.meter is not None:
+        resources.meter.add(_work(chain))
+    return Outcome(images, axes, dtype, exponents, resources.remedy)
 
 
 def _require_memory(chain: Chain, axes: tuple[int, ...], dtype: str, draws: int, resources: Resources) -> None:

@@ -36,7 +36,9 @@ class Span(NamedTuple):
         if self.jump == 1:
             return Span(1, self.start * count, self.extra * count)
         if count > 62:
-            raise OverflowError(f"{count} repeats of stride {self.jump} give a jump of {self.jump}**{count} pixels; coordinates are limited to 2**62")
+            raise OverflowError(
+                f"{count} repeats of stride {self.jump} give a jump of {self.jump}**{count} pixels; coordinates are limited to 2**62"
+            )
         total = Span()
         for _ in range(count):
             total = total.then(self)
@@ -198,9 +200,12 @@ def output_extent(layer: Layer, extent: tuple[int, ...]) -> tuple[int, ...]:
     out = []
     for n, k, s, d, (before, after) in zip(extent, kernel, stride, dilation, padding, strict=True):
         room = n + before + after - d * (k - 1) - 1
-        if room < 0:
-            raise ValueError(f"layer {layer.label}: its window of {d * (k - 1) + 1} pixels does not fit the map of {n} (+ {before + after} padding): the output is empty")
         size = (room + (s - 1 if ceil else 0)) // s + 1
+        if size < 1:
+            raise ValueError(
+                f"layer {layer.label}: its window of {d * (k - 1) + 1} pixels does not fit the map of {n} (+ {before + after} padding): "
+                "the output is empty"
+            )
         if n + before + after > LARGEST:
             raise OverflowError(f"layer {layer.label}: its padded map exceeds 2**62 pixels; coordinates are limited to that")
         # torch: the last window must start inside the map or its left padding
@@ -250,7 +255,7 @@ def _shrunk(part: Layer, count: int, before: tuple[int, ...], after: tuple[int, 
 
 
 class AxisRun(NamedTuple):
-    """`count` equal window layers along one axis; `taps` marks the taps that are not zero."""
+    """`times` equal window layers along one axis; `taps` marks the taps that are not zero."""
 
     taps: NDArray[np.bool_]
     stride: int
@@ -258,7 +263,7 @@ class AxisRun(NamedTuple):
     before: int
     extent: int | None  # the first input map met on the way back; None on the plane
     growth: int  # change of that map with each further layer of the run
-    count: int
+    times: int
 
 
 def reach_of_axis(runs: Sequence[AxisRun], unit: int) -> tuple[int, NDArray[np.bool_]]:
@@ -278,10 +283,10 @@ def reach_of_axis(runs: Sequence[AxisRun], unit: int) -> tuple[int, NDArray[np.b
     """
     origin, mask = unit, np.ones(1, dtype=bool)
     for run in runs:
-        if run.count > 1 and run.stride == 1 and run.extent is None:
-            origin, mask = origin - run.before * run.count, _spread(mask, _repeat_taps(run.taps, run.count), run.dilation)
+        if run.times > 1 and run.stride == 1 and run.extent is None:
+            origin, mask = origin - run.before * run.times, _spread(mask, _repeat_taps(run.taps, run.times), run.dilation)
             continue
-        for i in range(run.count):
+        for i in range(run.times):
             mask = _spread(_upsampled(mask, run.stride), run.taps, run.dilation)
             origin = run.stride * origin - run.before
             if run.extent is not None:

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass, field, fields
 from typing import Any, Literal, NoReturn, Self
 
+from numpy.typing import ArrayLike
+
 from . import _validate as check
-from ._validate import Ints, Nested, Padding, Pair
+from ._validate import Ints, Padding, Pair
 
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu")
 NORMS = ("batch", "layer", "group", "instance")
@@ -56,6 +58,12 @@ def _sides(value: Ints) -> str:
     return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
+def _shortest(value: float) -> str:
+    """As few digits as read back as the same number."""
+    text = f"{value:g}"
+    return text if float(text) == value else repr(value)
+
+
 class _Window(Layer):
     """What convolutions and pools share: a window that slides over the map."""
 
@@ -76,12 +84,13 @@ class _Window(Layer):
 
     def _suffixes(self) -> str:
         """Stride, dilation and padding in the text form."""
-        text = "" if self.stride in (None, 1) and not (self.stride == 1 and isinstance(self, MaxPool | AvgPool)) else f"/{_sides(self.stride)}"  # type: ignore[arg-type]
+        usual = None if isinstance(self, MaxPool | AvgPool) else 1
+        text = "" if self.stride is None or self.stride == usual else f"/{_sides(self.stride)}"
         text += "" if self.dilation == 1 else f":d{_sides(self.dilation)}"
         if self.padding in ("same", "valid"):
             return text + f":{self.padding}"
         if isinstance(self.padding, tuple) and self.padding and isinstance(self.padding[0], tuple):
-            return text + ":p" + "x".join(f"{b}+{a}" for b, a in self.padding)  # type: ignore[misc]
+            return text + ":p" + "x".join(f"{b}+{a}" for b, a in self.padding)
         return text if self.padding == 0 else text + f":p{_sides(self.padding)}"  # type: ignore[arg-type]
 
 
@@ -116,7 +125,7 @@ class Conv(_Window):
     padding: Padding = 0
     channels: int | None = None
     groups: int = 1
-    tap_variance: Nested | None = None
+    tap_variance: ArrayLike | None = None  # kept as a nested tuple
     variance_gain: float = 1.0
     name: str | None = field(default=None, compare=False)
 
@@ -227,7 +236,7 @@ class Dropout(Layer):
             raise ValueError(f"rate must be at least 0 and below 1, got {self.rate}")
 
     def __str__(self) -> str:
-        return f"dropout{self.rate:g}"
+        return f"dropout{_shortest(self.rate)}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -259,7 +268,7 @@ class Scale(Layer):
             raise ValueError("value must not be 0: nothing would reach the input")
 
     def __str__(self) -> str:
-        return f"scale{self.value:g}"
+        return f"scale{_shortest(self.value)}"
 
 
 class Stack(Layer):
@@ -369,10 +378,21 @@ class Stack(Layer):
             return NotImplemented
         if self.ndim != other.ndim or self._length != other._length:
             return False
-        return self._parts == other._parts or all(a == b for a, b in zip(self, other, strict=True))
+        return self._parts == other._parts or self._fingerprint() == other._fingerprint()
 
     def __hash__(self) -> int:
-        return hash((self.ndim, self._length))
+        return hash((self.ndim, self._fingerprint()))
+
+    def _fingerprint(self) -> int:
+        """The layers' hashes as digits of one number, modulo a prime of 127 bits: the same however the repeats are nested,
+        and found without unrolling them. Two different stacks share it with a chance of about 2**-61."""
+        total = 0
+        for part, count in self._parts:
+            digit, size = (part._fingerprint(), len(part)) if isinstance(part, Stack) else (hash(part), 1)
+            base = pow(_FINGERPRINT_BASE, size, _FINGERPRINT_PRIME)
+            repeated, factor = _repeated(digit, base, count)
+            total = (total * factor + repeated) % _FINGERPRINT_PRIME
+        return total
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a Stack is frozen: cannot set {name}")
@@ -389,6 +409,20 @@ class Stack(Layer):
 
     def __repr__(self) -> str:
         return f"Stack({str(self)!r}, ndim={self.ndim})"
+
+
+_FINGERPRINT_PRIME = 2**127 - 1
+_FINGERPRINT_BASE = 0x9E3779B97F4A7C15F39CC0605CEDC835 >> 1
+
+
+def _repeated(digit: int, base: int, count: int) -> tuple[int, int]:
+    """digit * (1 + base + ... + base**(count - 1)) and base**count, by squaring."""
+    total, factor = 0, 1
+    for bit in bin(count)[2:]:
+        total, factor = (total * factor + total) % _FINGERPRINT_PRIME, factor * factor % _FINGERPRINT_PRIME
+        if bit == "1":
+            total, factor = (total * base + digit) % _FINGERPRINT_PRIME, factor * base % _FINGERPRINT_PRIME
+    return total, factor
 
 
 def _rebuild(parts: tuple[tuple[Layer, int], ...], ndim: int) -> Stack:

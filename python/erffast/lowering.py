@@ -20,7 +20,7 @@ from . import _validate as check
 from . import geometry
 from .geometry import AxisRun, ReceptiveField, Span
 from .layers import Activation, AvgPool, Conv, Dropout, Layer, MaxPool, Norm, Scale, Stack, _Window
-from .pooling import divisor_scales, max_pool_scale, pooled_amplitude, reject_lags
+from .pooling import CORRELATED_GATES, correlates_gates, divisor_scales, max_pool_scale, pooled_amplitude, reject_lags
 
 Array = NDArray[np.float64]
 
@@ -125,6 +125,7 @@ class WindowRun:
     count: int
     gate: str | None = None  # the activation that shares a max-pool's gate
     nonlinear: bool = False  # a nonlinearity or dropout follows
+    between: bool = False  # or stands between its repeats
     index: int = 0  # of the first of its convolutions among all convolutions
 
 
@@ -143,27 +144,40 @@ def _numbered(runs: list[WindowRun]) -> list[WindowRun]:
     return runs
 
 
-def _collect(net: Stack, runs: list[WindowRun], before: Layer | None, after: Layer | None) -> None:
+def _collect(net: Stack, runs: list[WindowRun], before: Layer | None, after: Layer | None) -> bool:
+    """Append the windows of `net`; tell whether a nonlinearity stands before the first of them."""
+    leading = False
     leaves = [before, *(_end(part, 0) for part, _ in net.parts), after]
     for position, (part, count) in enumerate(net.parts):
         previous = _end(net.parts[position - 1][0], -1) if position else before
         following = leaves[position + 2]
+        inner: list[WindowRun] = []
+        nonlinear = isinstance(part, Dropout) or (isinstance(part, Activation) and part.name != "identity")
         if isinstance(part, Stack):
-            inner: list[WindowRun] = []
-            _collect(part, inner, _end(part, -1) if count > 1 else previous, _end(part, 0) if count > 1 else following)
-            if len(inner) == 1:
-                _add(runs, replace(inner[0], count=inner[0].count * count))
-            else:
-                for _ in range(count):
-                    for run in inner:
-                        _add(runs, replace(run))
+            nonlinear = _collect(part, inner, _end(part, -1) if count > 1 else previous, _end(part, 0) if count > 1 else following)
         elif isinstance(part, _Window):
             gate = None
             if isinstance(part, MaxPool):
                 gate = next((n.name for n in (previous, following) if isinstance(n, Activation) and n.name != "identity"), None)
             _add(runs, WindowRun(part, count, gate))
-        elif runs and (isinstance(part, Dropout) or (isinstance(part, Activation) and part.name != "identity")):
+        if nonlinear and runs:
             runs[-1].nonlinear = True
+        leading |= nonlinear and not runs
+        _repeat(runs, inner, count, nonlinear)
+    return leading
+
+
+def _repeat(runs: list[WindowRun], inner: list[WindowRun], count: int, leading: bool) -> None:
+    """Append a block's windows `count` times; `leading`: a nonlinearity stands before them in the block."""
+    if len(inner) == 1:
+        only = inner[0]
+        _add(runs, replace(only, count=only.count * count, between=only.between or (count > 1 and (leading or only.nonlinear))))
+    elif inner:
+        for _ in range(count):
+            if leading and runs:
+                runs[-1].nonlinear = True
+            for run in inner:
+                _add(runs, replace(run))
 
 
 def _end(part: Layer, which: int) -> Layer | None:
@@ -177,7 +191,8 @@ def _end(part: Layer, which: int) -> Layer | None:
 def _add(runs: list[WindowRun], run: WindowRun) -> None:
     if runs and runs[-1].layer == run.layer and runs[-1].gate == run.gate:
         runs[-1].count += run.count
-        runs[-1].nonlinear |= run.nonlinear
+        runs[-1].between |= runs[-1].nonlinear or run.between
+        runs[-1].nonlinear = run.nonlinear
     else:
         runs.append(run)
 
@@ -219,7 +234,11 @@ def place(net: Stack, input_size: tuple[int, ...] | None) -> list[Place]:
     for run in window_runs(net):
         geom = run.layer.geometry(net.ndim)
         pieces = [run]
-        if extent is not None and run.count > 1 and (set(geom[1]) != {1} or (isinstance(run.layer, AvgPool | MaxPool) and run.layer.padding != 0)):
+        if (
+            extent is not None
+            and run.count > 1
+            and (set(geom[1]) != {1} or (isinstance(run.layer, AvgPool | MaxPool) and run.layer.padding != 0))
+        ):
             pieces = [replace(run, count=1, index=run.index + i) for i in range(run.count)]
         for piece in pieces:
             output = None if extent is None else geometry.repeated_extent(run.layer, piece.count, extent)
@@ -239,12 +258,12 @@ def _located(net: Stack, input_size: Any, unit: Any) -> tuple[tuple[int, ...] | 
     at = check.per_axis(check.integers(unit, "unit"), net.ndim, "unit")
     if output is not None and any(not 0 <= u < n for u, n in zip(at, output, strict=True)):
         raise ValueError(f"unit {at} lies outside the output map of {output} (units count from 0)")
-    if any(abs(u) > geometry.LARGEST for u in at):
-        raise ValueError(f"unit {at} is too far out: coordinates are limited to 2**62")
     return extent, at
 
 
 def _box(fieldnd: ReceptiveField, unit: tuple[int, ...], extent: tuple[int, ...] | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    if any(abs(pixel) > geometry.LARGEST for corner in fieldnd.box(unit) for pixel in corner):
+        raise ValueError(f"unit {unit} is too far out: it sees pixels beyond 2**62, the limit of coordinates")
     box = fieldnd.box(unit, extent)
     if any(high < low for low, high in zip(*box, strict=True)):
         raise ValueError(f"unit {unit} sees padding only: no pixel of the map {extent} can change it")
@@ -282,9 +301,20 @@ def lower_variance(net: Any, input_size: Any = None, unit: Any = None, layer: st
         gain *= walk
     if closed:
         assumptions += ("average pools: closed form for fixed filters in a chain of random convolutions (exact)",)
+    if correlates_gates(net):
+        assumptions += (CORRELATED_GATES,)
     mean_field = any("mean field" in a or "mean-field" in a for a in assumptions)
-    return Chain(net, tuple(steps), gain, at, extent, where, _box(where, at, extent), method="mean-field" if mean_field else "exact",
-                 assumptions=("independent zero-mean weights", *assumptions))
+    return Chain(
+        net,
+        tuple(steps),
+        gain,
+        at,
+        extent,
+        where,
+        _box(where, at, extent),
+        method="mean-field" if mean_field else "exact",
+        assumptions=("independent zero-mean weights", *assumptions),
+    )
 
 
 def _mean_field(net: Stack) -> tuple[Decimal, tuple[str, ...]]:
@@ -424,13 +454,13 @@ def read_weights(weights: Any, places: Sequence[Place], n_all: int | None = None
     arrays, stacked = _weight_arrays(weights, len(convs) if n_all is None else n_all, len(places[0].kernel) if places else 0)
     result: list[Array] = []
     draws: int | None = None
-    channels: int | None = None
+    before: tuple[int, ...] | None = None  # the shape of the last one, without draws
     for index, ((item, _), array) in enumerate(zip(convs, arrays, strict=False)):
         name = f"weights[{index}]"
         kernel, ndim, layer = item.kernel, len(item.kernel), item.layer
         assert isinstance(layer, Conv)
         if array.ndim < ndim or array.shape[array.ndim - ndim :] != kernel:
-            raise ValueError(f"{name} has shape {array.shape}, but layer {index} ({layer.label}) has a kernel of {kernel}")
+            raise ValueError(f"{name} has shape {array.shape}, but convolution {index} ({layer.label}) has a kernel of shape {kernel}")
         extra = array.ndim - ndim
         if extra > 3:
             raise ValueError(f"{name} has shape {array.shape}; wanted [draws,] [out, in // groups,] *kernel with the kernel {kernel}")
@@ -441,10 +471,12 @@ def read_weights(weights: Any, places: Sequence[Place], n_all: int | None = None
         if index == 0:
             draws = this
         elif this != draws:
-            raise ValueError(f"{name} has {this or 'no'} draws, but weights[0] has {draws or 'no'}: all or none have a draws axis, of one length")
+            raise ValueError(
+                f"{name} has {this or 'no'} draws, but weights[0] has {draws or 'no'}: all or none have a draws axis, of one length"
+            )
         full = array.reshape(this or 1, *((1, 1) if extra < 2 else array.shape[extra - 2 : extra]), *kernel)
-        _check_channels(full, layer, index, channels)
-        channels = full.shape[1]
+        _check_channels(full, layer, index, before)
+        before = full.shape[1:]
         flat = full.reshape(len(full), -1).any(axis=1)
         if not flat.all():
             which = "" if draws is None else f" in draw {int(np.flatnonzero(~flat)[0])}"
@@ -453,24 +485,32 @@ def read_weights(weights: Any, places: Sequence[Place], n_all: int | None = None
     return result, draws
 
 
-def _check_channels(full: Array, layer: Conv, index: int, channels: int | None) -> None:
+def _check_channels(full: Array, layer: Conv, index: int, before: tuple[int, ...] | None) -> None:
     out, inputs = full.shape[1], full.shape[2] * layer.groups
+    if not out or not inputs:
+        raise ValueError(f"weights[{index}] has no channels: shape {full.shape[1:]}")
     if out % layer.groups:
-        raise ValueError(f"weights[{index}] has {out} output channels, not a multiple of the {layer.groups} groups of layer {index} ({layer.label})")
+        raise ValueError(
+            f"weights[{index}] has {out} output channels, not a multiple of the {layer.groups} groups of convolution {index} ({layer.label})"
+        )
     if layer.channels is not None and out not in (layer.channels, 1 if full.shape[1:3] == (1, 1) else layer.channels):
-        raise ValueError(f"weights[{index}] has {out} output channels, but layer {index} ({layer.label}) has {layer.channels}")
-    if channels is not None and inputs != channels:
-        raise ValueError(f"weights[{index}] takes {inputs} input channels (shape {full.shape[1:]}), but weights[{index - 1}] gives {channels}")
+        raise ValueError(f"weights[{index}] has {out} output channels, but convolution {index} ({layer.label}) has {layer.channels}")
+    if before is not None and inputs != before[0]:
+        raise ValueError(
+            f"weights[{index}] takes {inputs} input channels (shape {full.shape[1:]}), "
+            f"but weights[{index - 1}] gives {before[0]} (shape {before})"
+        )
 
 
 def _weight_arrays(weights: Any, n_convs: int, ndim: int) -> tuple[list[Array], bool]:
     """The weights as one array per convolution; draws axis first."""
-    if hasattr(weights, "detach"):
-        weights = weights.detach().cpu().numpy()
+    weights = _from_torch(weights, "weights")
     if isinstance(weights, np.ndarray):
         array = check.real_array(weights, "weights").astype(np.float64, copy=False)
         if array.ndim not in (ndim + 1, ndim + 2):
-            raise ValueError(f"weights has shape {array.shape}; wanted [n_convs, *kernel] or [draws, n_convs, *kernel] with {ndim} kernel axes, or a list")
+            raise ValueError(
+                f"weights has shape {array.shape}; wanted [n_convs, *kernel] or [draws, n_convs, *kernel] with {ndim} kernel axes, or a list"
+            )
         axis = array.ndim - ndim - 1
         if array.shape[axis] != n_convs:
             raise ValueError(f"weights has {array.shape[axis]} kernels (shape {array.shape}), but the network has {n_convs} convolutions")
@@ -485,9 +525,17 @@ def _weight_arrays(weights: Any, n_convs: int, ndim: int) -> tuple[list[Array], 
 
 
 def _one_array(value: ArrayLike, name: str) -> Array:
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
-    return check.real_array(value, name).astype(np.float64, copy=False)
+    return check.real_array(_from_torch(value, name), name).astype(np.float64, copy=False)
+
+
+def _from_torch(value: Any, name: str) -> Any:
+    """A torch tensor as an array; anything else as it is."""
+    if not hasattr(value, "detach"):
+        return value
+    try:
+        return value.detach().cpu().numpy()
+    except TypeError:  # bfloat16 and its like
+        raise TypeError(f"{name} must be float32 or float64 (integers are converted), got dtype {value.dtype}") from None
 
 
 # ------------------------------------------------------------------------------------------------ reach

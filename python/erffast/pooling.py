@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .layers import AvgPool, Conv, MaxPool
+from .layers import Activation, AvgPool, Conv, MaxPool, Stack
 
 if TYPE_CHECKING:
     from .lowering import Place
@@ -23,10 +23,15 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Lags = list[set[int]]
 
+CORRELATED_GATES = (
+    "average pools above an activation: gates of neighbouring pixels independent of any one weight below them (wide layers, mean field)"
+)
+
 
 def _valid_taps(item: Place, axis: int, *, padded: bool) -> NDArray[np.int64]:
     """How many pixels each window along an axis holds; with `padded`, the pixels of the padding count too."""
-    assert item.extent is not None and item.output is not None
+    assert item.extent is not None
+    assert item.output is not None
     before, after = item.padding[axis]
     first = np.arange(item.output[axis]) * item.stride[axis] - before
     n = item.extent[axis]
@@ -34,7 +39,7 @@ def _valid_taps(item: Place, axis: int, *, padded: bool) -> NDArray[np.int64]:
     if padded:
         return np.minimum(last, n + after) - first
     taps = first[:, None] + item.dilation[axis] * np.arange(item.kernel[axis])
-    return ((taps >= 0) & (taps < n)).sum(axis=1)
+    return np.asarray(((taps >= 0) & (taps < n)).sum(axis=1))
 
 
 def divisor_scales(item: Place, *, power: int) -> tuple[Array, ...] | None:
@@ -80,40 +85,78 @@ def max_pool_scale(item: Place) -> dict[str, Any]:
 
 def reject_lags(places: Sequence[Place]) -> bool:
     """How average pools are to be taken: False, lag 0 alone is exact; True, by the closed form. Else raise by name."""
-    culprit = _first_folding(places)
-    if culprit is None:
+    folding = _folding(places)
+    if not folding:
         return False
+    culprit = next((item for item in folding if isinstance(item.layer, MaxPool)), folding[0])
     pools = [i for i, item in enumerate(places) if isinstance(item.layer, AvgPool)]
-    below, top = pools[0], pools[-1]
-    inner = places[below : top + 1]
+    inner = places[pools[0] : pools[-1] + 1]
     blocked = next((p.layer.label for p in inner if isinstance(p.layer, MaxPool)), None)
-    if blocked is None and any(p.run.nonlinear for p in inner[:-1]):
+    if blocked is None and (any(p.run.nonlinear for p in inner[:-1]) or any(p.run.between for p in inner)):
         blocked = "a nonlinearity"
     reason = "the border of the map" if places[0].extent is not None else blocked
-    if reason is None:
+    if isinstance(culprit.layer, MaxPool):
+        why = "the pixels that a max-pool chooses have no closed form"
+    elif reason is not None:
+        why = f"with {reason} in between there is no closed form"
+    else:
         return True
     raise NotImplementedError(
-        f"variance through {culprit} is not available in this version: another pool nearer the output has already correlated the gradients "
-        f"that it adds up, and with {reason} in between there is no closed form (lag images come in a later version)"
+        f"variance through {culprit.layer.label} is not available in this version: another pool nearer the output has already correlated "
+        f"the gradients that it adds up, and {why} (lag images come in a later version)"
     )
 
 
-def _first_folding(places: Sequence[Place]) -> str | None:
-    """The first pool, from the output, that would fold other lags into lag 0."""
+def correlates_gates(net: Stack) -> bool:
+    """Whether an average pool stands above an activation above a convolution.
+
+    The pool gives the gates of neighbouring pixels correlated gradients. Where a convolution joins these pixels, products of
+    two of its weights no longer average out: 1 x 2 taps on the input (1, 0, 1), ReLU and a pool of 2 give its middle pixel
+    1/4 + 1/(4 pi), not 1/4. With many input channels a single weight says nothing about a gate, and they do.
+    """
+
+    def climb(stack: Stack, stage: int) -> int:
+        for part, count in stack.parts:
+            for _ in range(min(count, 3)):
+                if isinstance(part, Stack):
+                    stage = climb(part, stage)
+                elif stage == 0:
+                    stage += isinstance(part, Conv) and np.max(part.kernel) > 1
+                elif stage == 1:
+                    stage += isinstance(part, Activation) and part.name != "identity"
+                elif stage == 2:
+                    stage += isinstance(part, AvgPool) and np.max(part.kernel) > 1
+        return stage
+
+    return climb(net, 0) == 3
+
+
+def _folding(places: Sequence[Place]) -> list[Place]:
+    """The pools, from the output, that would fold other lags into lag 0."""
+    found: list[Place] = []
     lags: Lags | None = None
     # beyond this distance no lag can come back to 0
-    left = [sum(p.dilation[a] * (p.kernel[a] - 1) * min(p.count, 10**6) for p in places if not isinstance(p.layer, Conv)) for a in range(len(places[0].kernel))] if places else []
+    left = (
+        [
+            sum(p.dilation[a] * (p.kernel[a] - 1) * min(p.count, 10**6) for p in places if not isinstance(p.layer, Conv))
+            for a in range(len(places[0].kernel))
+        ]
+        if places
+        else []
+    )
     for item in reversed(places):
         if lags is None:
             lags = [{0} for _ in item.kernel]
         pool = not isinstance(item.layer, Conv)
         for _ in range(item.count if pool or set(item.stride) != {1} else 1):
             if pool and _folds(lags, item):
-                return str(item.layer.label)
-            lags = [_moved(lags[a], item, a, isinstance(item.layer, AvgPool), left[a]) for a in range(len(lags))]
+                found.append(item)
+            # of two windows with correlated gradients a max-pool may choose any two pixels
+            mixes = isinstance(item.layer, AvgPool) or (pool and any(lag != {0} for lag in lags))
+            lags = [_moved(lags[a], item, a, mixes, left[a]) for a in range(len(lags))]
             if pool:
                 left = [n - d * (k - 1) for n, d, k in zip(left, item.dilation, item.kernel, strict=True)]
-    return None
+    return found
 
 
 def _folds(lags: Lags, item: Place) -> bool:
@@ -126,7 +169,7 @@ def _folds(lags: Lags, item: Place) -> bool:
 
 
 def _moved(lags: set[int], item: Place, axis: int, mixes: bool, reach: int) -> set[int]:
-    """The lags after a layer: stretched by the stride, and by a fixed filter spread over its tap differences."""
+    """The lags after a layer: stretched by the stride, and where it mixes spread over its tap differences."""
     s, d, k = item.stride[axis], item.dilation[axis], item.kernel[axis]
     shifts = [d * t for t in range(1 - k, k)] if mixes else [0]
     return {lag for base in lags for shift in shifts if abs(lag := s * base + shift) <= reach}

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _backend, condition, cropping, execution, separability
 from . import _validate as check
-from ._progress import Progress, reporter
+from ._progress import Progress, meter
 from ._validate import Ints
 from .cropping import Box
 from .errors import AccuracyError, BackendUnavailable
@@ -33,6 +33,8 @@ ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24}
 # Trimming of non-negative chains where each pixel is to be right: far below any pixel an automatic window shows (a corner
 # 7 standard deviations out on both axes holds 1e-25 or so). Checked afterwards; a second run follows where it was not enough.
 FINE_TRIM = 2.0**-140
+# Where errors count against the peak: what is trimmed may all come to lie on one pixel, while the mass is that of thousands.
+PEAK_TRIM = 2.0**-13
 # A signed float32 result is computed in float64 where float32 arithmetic is not expected to keep this share of the peak.
 FLOAT32_TOLERANCE = 1e-5
 
@@ -48,9 +50,21 @@ class _Request:
     progress: Progress
 
 
-def variance(net: Layer, *, input_size: Ints | None = None, unit: Ints | None = None, layer: str | int | None = None, window: Window = "auto",
-             tol: float = 1e-12, accuracy: Accuracy = "auto", engine: Engine = "auto", device: Device = "auto", dtype: Dtype = "float64",
-             threads: int = 0, progress: Progress = None) -> ERF:
+def variance(
+    net: Layer,
+    *,
+    input_size: Ints | None = None,
+    unit: Ints | None = None,
+    layer: str | int | None = None,
+    window: Window = "auto",
+    tol: float = 1e-12,
+    accuracy: Accuracy = "auto",
+    engine: Engine = "auto",
+    device: Device = "auto",
+    dtype: Dtype = "float64",
+    threads: int = 0,
+    progress: Progress = None,
+) -> ERF:
     """The effective receptive field at random initialisation, in closed form: E[g^2] for independent zero-mean weights.
 
     Parameters
@@ -120,9 +134,22 @@ def variance(net: Layer, *, input_size: Ints | None = None, unit: Ints | None = 
     return _solve(lower_variance(net, input_size, unit, layer), request)
 
 
-def gradient(net: Layer, weights: ArrayLike | Sequence[ArrayLike], *, input_size: Ints | None = None, unit: Ints | None = None,
-             layer: str | int | None = None, window: Window = "auto", tol: float = 1e-12, accuracy: Accuracy = "auto", engine: Engine = "auto",
-             device: Device = "auto", dtype: Dtype = "float64", threads: int = 0, progress: Progress = None) -> ERF:
+def gradient(
+    net: Layer,
+    weights: ArrayLike | Sequence[ArrayLike],
+    *,
+    input_size: Ints | None = None,
+    unit: Ints | None = None,
+    layer: str | int | None = None,
+    window: Window = "auto",
+    tol: float = 1e-12,
+    accuracy: Accuracy = "auto",
+    engine: Engine = "auto",
+    device: Device = "auto",
+    dtype: Dtype = "float64",
+    threads: int = 0,
+    progress: Progress = None,
+) -> ERF:
     """The gradient of one unit with respect to the input, for given weights: what automatic differentiation gives.
 
     Parameters
@@ -191,13 +218,15 @@ def _request(window: Any, tol: Any, accuracy: Any, engine: Any, device: Any, dty
 def _solve(chain: Chain, request: _Request) -> ERF:
     non_negative = chain.non_negative
     if request.accuracy == "pixel" and not non_negative:
-        raise ValueError('accuracy="pixel" needs kernels without negative taps; signed chains keep an error relative to the peak (accuracy="peak")')
+        raise ValueError(
+            'accuracy="pixel" needs kernels without negative taps; signed chains keep an error relative to the peak (accuracy="peak")'
+        )
     per_pixel = non_negative and request.accuracy != "peak"
     factors = _separable_factors(chain, request)
     arithmetic, estimate = _arithmetic(chain, request, factors, non_negative)
     box = cropping.requested_box(chain, request.window, automatic=non_negative)
-    with reporter(request.progress) as report:
-        resources = Resources(request.threads, _backend.memory_limit(), report, _remedy(chain, request, non_negative, factors is not None))
+    with meter(request.progress) as counted:
+        resources = Resources(request.threads, _backend.memory_limit(), counted, _remedy(chain, request, non_negative, factors is not None))
 
         def run(trim: float) -> list[Outcome]:
             if factors is None:
@@ -235,9 +264,9 @@ def _arithmetic(chain: Chain, request: _Request, factors: list[tuple[Array, ...]
     floor = 0.0 if request.dtype == "float64" else FLOAT32_TOLERANCE
     if estimate > max(request.tol, floor):
         raise AccuracyError(
-            f"rounding, amplified layer by layer through {chain.layers} layers with signed kernels, is estimated at {estimate:.1e} of the peak, "
-            f"above tol={request.tol:.1e}; allow that with a larger tol, or use fewer layers (an engine that keeps the accuracy at any depth "
-            "comes in a later version)"
+            f"rounding, amplified layer by layer through {chain.layers} layers with signed kernels, is estimated at {estimate:.1e} "
+            f"of the peak, above tol={request.tol:.1e}; allow that with a larger tol, or use fewer layers (an engine that keeps the "
+            "accuracy at any depth comes in a later version)"
         )
     return wanted, estimate
 
@@ -252,6 +281,8 @@ def _condition(chain: Chain, factors: list[tuple[Array, ...]] | None) -> float:
 def _remedy(chain: Chain, request: _Request, non_negative: bool, separable: bool) -> str:
     if (chain.draws or 1) > 1:
         return "use fewer draws at a time"
+    if request.engine == "direct" and chain.ndim == 2 and not isinstance(separability.separate(chain), str):
+        return 'use engine="separable"'
     if non_negative and request.window != "auto":
         return 'use window="auto"'
     if request.dtype == "float64" and not separable:
@@ -264,13 +295,13 @@ def _run_trimmed(chain: Chain, run: Any, box: Box | None, tol: float, per_pixel:
     if not non_negative or chain.bounded or (per_pixel and box == chain.box):
         outcomes = run(0.0)
         return outcomes, box or cropping.smallest_box(chain, outcomes, tol)
-    trim = FINE_TRIM if per_pixel else tol / 8
+    trim = FINE_TRIM if per_pixel else PEAK_TRIM * tol
     while True:
         outcomes = run(trim)
         crop = box or cropping.smallest_box(chain, outcomes, tol)
-        if not per_pixel or trim == 0:
+        if trim == 0:
             return outcomes, crop
-        missing = cropping.missing_share(outcomes, crop)
+        missing = cropping.missing_share(outcomes, crop) if per_pixel else cropping.missing_of_peak(outcomes)
         if missing <= tol / 4:
             return outcomes, crop
         # `missing` is proportional to the trimming; below the range of doubles nothing but zeros is trimmed
@@ -290,8 +321,9 @@ def _gain(gain: Decimal) -> tuple[float, int]:
     return math.copysign(mantissa, gain), exponent
 
 
-def _result(chain: Chain, request: _Request, outcomes: list[Outcome], crop: Box, arithmetic: str, estimate: float, per_pixel: bool,
-            separable: bool) -> ERF:
+def _result(
+    chain: Chain, request: _Request, outcomes: list[Outcome], crop: Box, arithmetic: str, estimate: float, per_pixel: bool, separable: bool
+) -> ERF:
     mantissa, power = _gain(chain.gain)
     alive = np.all([o.peaks > 0 for o in outcomes], axis=0)
     exponents = np.zeros(len(alive), dtype=np.int64)
@@ -316,7 +348,9 @@ def _result(chain: Chain, request: _Request, outcomes: list[Outcome], crop: Box,
         method=chain.method,  # type: ignore[arg-type]
         assumptions=chain.assumptions,
         reduction="signed" if chain.signed else "square",
-        border=float(np.max(1 - np.prod([1 - o.border for o in outcomes], axis=0))) if len(outcomes) > 1 else float(outcomes[0].border.max()),
+        border=float(np.max(1 - np.prod([1 - o.border for o in outcomes], axis=0)))
+        if len(outcomes) > 1
+        else float(outcomes[0].border.max()),
         lost=lost,
         lost_is_bound=lost_is_bound,
         error=error,
@@ -330,7 +364,9 @@ def _result(chain: Chain, request: _Request, outcomes: list[Outcome], crop: Box,
     )
 
 
-def _error(outcomes: list[Outcome], crop: Box, estimate: float, per_pixel: bool, non_negative: bool, request: _Request, arithmetic: str) -> float:
+def _error(
+    outcomes: list[Outcome], crop: Box, estimate: float, per_pixel: bool, non_negative: bool, request: _Request, arithmetic: str
+) -> float:
     final = 2 * ROUNDOFF["float64"]  # gain and last scaling
     if request.dtype == "float32":
         final += ROUNDOFF["float32"]

@@ -21,13 +21,23 @@ Box = tuple[tuple[int, ...], NDArray[Any]]  # (origin, image)
 
 def _converted(values: ArrayLike, dtype: Any) -> NDArray[Any]:
     if np.dtype(dtype) == np.longdouble and np.finfo(np.longdouble).eps >= np.finfo(np.float64).eps:
-        raise BackendUnavailable("extended precision is not available: long double is no wider than double on this platform; use dtype=object with fractions")
+        raise BackendUnavailable(
+            "extended precision is not available: long double is no wider than double on this platform; use dtype=object with fractions"
+        )
     return np.array(values, dtype=dtype)
 
 
-def backward_step(image: ArrayLike, kernel: ArrayLike, *, origin: Sequence[int] | None = None, stride: Sequence[int] | int = 1,
-                  dilation: Sequence[int] | int = 1, before: Sequence[int] | int = 0, extent: Sequence[int] | None = None,
-                  dtype: Any = np.float64) -> Box:
+def backward_step(
+    image: ArrayLike,
+    kernel: ArrayLike,
+    *,
+    origin: Sequence[int] | None = None,
+    stride: Sequence[int] | int = 1,
+    dilation: Sequence[int] | int = 1,
+    before: Sequence[int] | int = 0,
+    extent: Sequence[int] | None = None,
+    dtype: Any = np.float64,
+) -> Box:
     """One backward step: ``out[s*i + d*a - p] += kernel[a] * image[i]``, cut to the map.
 
     Parameters
@@ -50,12 +60,14 @@ def backward_step(image: ArrayLike, kernel: ArrayLike, *, origin: Sequence[int] 
     g, w = _converted(image, dtype), _converted(kernel, dtype)
     at = (0,) * g.ndim if origin is None else tuple(origin)
     s, d, p = (tuple(np.broadcast_to(v, g.ndim).tolist()) for v in (stride, dilation, before))
+    start = tuple(si * o - pi for si, o, pi in zip(s, at, p, strict=True))
+    if not g.size:  # a map has cut everything off: nothing is spread from it
+        return start, g
     shape = tuple(si * (n - 1) + di * (k - 1) + 1 for n, k, si, di in zip(g.shape, w.shape, s, d, strict=True))
     out = np.zeros(shape, dtype=dtype)
     for tap in np.ndindex(w.shape):
         where = tuple(slice(di * a, di * a + si * (n - 1) + 1, si) for a, n, si, di in zip(tap, g.shape, s, d, strict=True))
         out[where] += w[tap] * g
-    start = tuple(si * o - pi for si, o, pi in zip(s, at, p, strict=True))
     if extent is None:
         return start, out
     low = tuple(max(0, -o) for o in start)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import geometry
+from ._files import replace_file
 from ._layer_table import Row, layer_rows
 from ._page import page
 from ._tables import Table, number, scientific, shortened
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1  # of the JSON document; grows when a key changes its meaning
 ERF_FACTS = ("unit", "input_size", "shape", "origin", "method", "assumptions", "reduction", "engine", "device")
+NO_STD = "(no std: average pools that overlap add before they are squared, so that their variances do not add)"
 HALO_ERROR = 1e-3  # the relative output error for which the report names a margin
 ROWS_SHOWN, HTML_ROWS_SHOWN = 40, 1000  # layer rows of a report, in a terminal and on a page
 
@@ -66,7 +68,7 @@ def analyze(model: Any, example: Any = None, **options: Any) -> Report:
     from .propagation import variance
 
     erf = variance(net, **options)
-    return Report(net=net, erf=erf, checks=tuple(check(net)))
+    return Report(net=net, erf=erf, checks=tuple(check(erf, net=net)))
 
 
 def as_network(model: Any, example: Any = None, ndim: Any = None) -> Stack:
@@ -197,15 +199,14 @@ class Report:
 
     def _result_table(self) -> Table:
         erf = self.erf
-        bound = {True: "at most ", False: "about "}
         of = "each pixel" if erf.accuracy == "pixel" else "the peak"
         rows = [
             ("peak", f"{scientific(erf.log10_peak())}, in an image of {_sides(erf.shape)} px at {erf.origin}"),
-            ("method", f"{erf.method}; engine {erf.engine} on {erf.device}"),
+            ("method", f"{erf.method}; engine {erf.engine} on {erf.device}, {erf.dtype}"),
             *((("assumes" if i == 0 else ""), text) for i, text in enumerate(erf.assumptions)),
             ("border", f"{_percent(erf.border)} of the mass leaves through the padding"),
-            ("lost", f"{bound[erf.lost_is_bound]}{number(erf.lost, 2)} of the mass lies outside the image"),
-            ("error", f"{bound[erf.error_is_bound]}{number(erf.error, 2)}, relative to {of}"),
+            ("lost", f"{_bounded(erf.lost, erf.lost_is_bound)} of the mass lies outside the image"),
+            ("error", f"{_bounded(erf.error, erf.error_is_bound)}, relative to {of}"),
         ]
         return Table("Variance ERF", ("", ""), rows, left=(0, 1))
 
@@ -267,8 +268,9 @@ def layer_table(rows: Sequence[Row], *, most: int | None = ROWS_SHOWN) -> Table:
         (f"{row.layers:,}", "  " * row.depth + shortened(row.text, 44), number(row.jump), number(row.size), number(row.std))
         for row in shown
     ]
-    caption = "Layers: jump, theoretical field and std of the ERF so far, in input pixels"
-    return Table(caption, ("layers", "layer", "jump", "field", "std"), cells, left=(1,), skipped=skipped)
+    caption = "Layers: jump, theoretical field and std so far, in input pixels, away from borders"
+    notes = [NO_STD] if any(row.std is None for row in shown) else []
+    return Table(caption, ("layers", "layer", "jump", "field", "std"), cells, left=(1,), skipped=skipped, notes=notes)
 
 
 def check_table(checks: Sequence[Check]) -> Table:
@@ -292,13 +294,15 @@ def _percent(share: float) -> str:
     return f"{number(100 * share, 3)} %"
 
 
+def _bounded(share: float, is_bound: bool) -> str:
+    return "0" if share == 0 and is_bound else f"{'at most' if is_bound else 'about'} {number(share, 2)}"
+
+
 def _margins(halo: tuple[tuple[int, int], ...] | None) -> str:
-    """One number where all sides agree, else before+after of each axis."""
+    """Per axis one number, or before+after where they differ."""
     if halo is None:
         return "-"
-    if len({side for sides in halo for side in sides}) == 1:
-        return number(halo[0][0])
-    return " x ".join(f"{before}+{after}" for before, after in halo)
+    return number(tuple(number(before) if before == after else f"{before}+{after}" for before, after in halo))
 
 
 def _halo(erf: ERF) -> tuple[tuple[int, int], ...] | None:
@@ -340,6 +344,4 @@ def write_text(path: str | PathLike[str], text: str) -> None:
     if target.exists() and not target.is_file():
         target.write_text(text, encoding="utf-8")
         return
-    from .storage import replace_file
-
     replace_file(path, lambda file: file.write_text(text, encoding="utf-8"))

@@ -320,4 +320,3 @@ class ERF(Sizes):
         if not -self.ndim <= axis < self.ndim:
             raise ValueError(f"axis must be from {-self.ndim} to {self.ndim - 1}, got {axis}")
         return axis % self.ndim
-

@@ -22,7 +22,7 @@ def rank_one(kernels: Array) -> tuple[Array, Array] | None:
     -------
     rows, columns : float64 [n, rows], [n, columns]
     """
-    n, height, width = kernels.shape
+    n, _, width = kernels.shape
     each = np.arange(n)
     pivot = np.abs(kernels).reshape(n, -1).argmax(axis=1)
     i, j = pivot // width, pivot % width

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Callable
 from dataclasses import fields
 from os import PathLike
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import layers
+from ._files import replace_file
 from ._validate import nested
 from .geometry import ReceptiveField
 
@@ -125,15 +125,3 @@ def _layer_from_json(about: dict[str, Any]) -> Any:
 
 
 # ------------------------------------------------------------------------------------------------ files
-
-
-def replace_file(path: str | PathLike[str], write: Callable[[Path], Any]) -> None:
-    """Let `write` make a new file beside `path`, then rename it to `path`: nobody ever sees half a file."""
-    target = Path(os.path.realpath(path))  # a link keeps pointing where it did
-    part = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
-    try:
-        write(part)
-        os.replace(part, target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

@@ -21,6 +21,10 @@ class Plane {
  public:
   // Makes room; the contents are undefined. `limit`: bytes allowed for this plane.
   void reshape(Index channels, const Rect& rect, Index margin, Index limit) {
+    // In floating point: the sides are user's numbers, and their product may exceed 64 bits.
+    const double pitch = static_cast<double>(rect.width) + 2.0 * static_cast<double>(margin) + overrun;
+    const double bytes = static_cast<double>(channels) * static_cast<double>(rect.height) * pitch * sizeof(T);
+    if (bytes > static_cast<double>(limit)) throw MemoryLimit(static_cast<Index>(std::min(bytes, 0x1p62)));
     channels_ = channels;
     rect_ = rect;
     margin_ = margin;
@@ -30,8 +34,6 @@ class Plane {
     pitch_ = rect.width + 2 * margin + overrun;
     const Index wanted = channels_ * rows_ * pitch_;
     if (wanted <= capacity_) return;
-    const Index bytes = wanted * static_cast<Index>(sizeof(T));
-    if (bytes > limit) throw MemoryLimit(bytes);
     // A growing field would ask for a little more at each layer: take half as much again where the limit allows it.
     const Index roomy = std::min(wanted + wanted / 2, limit / static_cast<Index>(sizeof(T)));
     data_.reset();

@@ -12,17 +12,27 @@
 
 namespace erffast {
 
-// Flushes denormals while it lives and restores the caller's state: tails that fade below the smallest normal number
-// would cost a hundred cycles an operation and are zero in the result anyway.
-class FlushDenormals {
+// Sets the floating-point state of this thread while it lives, and brings back the one it found.
+class FloatingPoint {
  public:
-  FlushDenormals();
-  ~FlushDenormals();
-  FlushDenormals(const FlushDenormals&) = delete;
-  FlushDenormals& operator=(const FlushDenormals&) = delete;
+  using State = unsigned long long;
+  static State current();
+  static State flushing();  // the current state, with denormals flushed
+
+  explicit FloatingPoint(State state);
+  ~FloatingPoint();
+  FloatingPoint(const FloatingPoint&) = delete;
+  FloatingPoint& operator=(const FloatingPoint&) = delete;
 
  private:
-  unsigned long long saved_;
+  State saved_;
+};
+
+// Flushes denormals while it lives: tails that fade below the smallest normal number would cost a hundred cycles an
+// operation and are zero in the result anyway.
+class FlushDenormals : FloatingPoint {
+ public:
+  FlushDenormals() : FloatingPoint(flushing()) {}
 };
 
 // Fork-join over `size` threads, the caller among them. No thread outlives the team; workers start with the first job.

@@ -50,22 +50,30 @@ void fir(T* out, const Tap<T>* taps, Index n_taps, Index n) {
   for (; x < n; x += lanes) fir_tile<T, 1>(out, taps, n_taps, x);  // the last may overrun into the zero margin
 }
 
+// Written with vector types: a loop over scalars is not vectorised here, and cost as much as the sums themselves.
 template <class T>
 T max_abs(const T* values, Index n) {
-  T best[8] = {};
+  using V = typename Vector<T>::type;
+  constexpr Index lanes = Vector<T>::lanes;
+  V best[4] = {};
   Index x = 0;
-  for (; x + 8 <= n; x += 8) {
-    for (int j = 0; j < 8; ++j) {
-      const T v = values[x + j] < 0 ? -values[x + j] : values[x + j];
-      best[j] = v > best[j] ? v : best[j];
+  for (; x + 4 * lanes <= n; x += 4 * lanes) {
+#pragma GCC unroll 4
+    for (int u = 0; u < 4; ++u) {
+      const V v = load<T>(values + x + u * lanes);
+      const V size = v < 0 ? -v : v;
+      best[u] = size > best[u] ? size : best[u];
     }
   }
+  T result = 0;
   for (; x < n; ++x) {
     const T v = values[x] < 0 ? -values[x] : values[x];
-    best[0] = v > best[0] ? v : best[0];
+    result = v > result ? v : result;
   }
-  for (int j = 1; j < 8; ++j) best[0] = best[j] > best[0] ? best[j] : best[0];
-  return best[0];
+  for (int u = 0; u < 4; ++u) {
+    for (Index j = 0; j < lanes; ++j) result = best[u][j] > result ? best[u][j] : result;
+  }
+  return result;
 }
 
 inline double folded(const double (&acc)[8]) {

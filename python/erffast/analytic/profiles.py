@@ -90,7 +90,7 @@ def profile(net: Layer, *, axis: int = -1) -> Array:
     found = steps(stack, axis_of(stack, axis))
     length = 1 + sum(step.times * step.spacing * (len(step.weights) - 1) for step in found)
     if length > _LONGEST:
-        raise ValueError(f"net must reach at most {_LONGEST} pixels along axis {axis}, got {length}: profile() convolves plainly; use variance()")
+        raise ValueError(f"net must reach at most {_LONGEST} pixels along axis {axis}, got {length}; variance() takes more")
     total = np.ones(1)
     for step in found:
         taps = np.zeros(step.spacing * (len(step.weights) - 1) + 1)

@@ -1,6 +1,7 @@
 """Facts about wide networks that a chain of layers needs: what each layer multiplies the gradient's energy E g^2 by.
 
-`moments` holds the facts about one activation, max-pool or normalisation; `walk` carries them through a whole stack.
+`moments` holds the facts about one activation, max-pool or normalisation; `walk` carries them through a whole stack, with
+`state` and `repeats`.
 A wide layer's inputs are taken as centred normal variables; ReLU, leaky ReLU and identity do not need that assumption
 directly above a random convolution: there the gains are exact for any width.
 """

@@ -156,7 +156,7 @@ def draw_level(
     rows, columns = (_centres(edges, n, padded) for edges, n, padded in zip(crop.edges, values.shape, crop.values.shape, strict=True))
     color = _readable(image, LEVEL**0.5 if shown.signed else LEVEL)
     contour = ax.contour(columns, rows, values, levels=[LEVEL], colors=[color], linewidths=1.4, zorder=3)
-    loops = [loop for loop in contour.allsegs[0] if len(loop) > 2]
+    loops = contour.get_paths()[0].to_polygons(closed_only=False)  # not allsegs: matplotlib 3.8.0 breaks loops into pieces there
     if not loops or len(loops) > MOST_LOOPS:
         contour.remove()
         return False
@@ -165,7 +165,7 @@ def draw_level(
     if not label:
         return True
     text = f"level {LEVEL:g}{' of g²' if shown.signed else ''}" + ("" if size is None else f": {style.px(size)} px")
-    _label_outline(ax, image, np.concatenate(loops), text, below=below)
+    _label_outline(ax, image, np.concatenate([np.asarray(loop) for loop in loops]), text, below=below)
     return True
 
 

@@ -145,7 +145,7 @@ def shown(erf: ERF) -> Shown:
         factors = _weighted_factors(erf, squared)
         peak = _peak_of_factors(factors)
     else:
-        image = _mean_image(erf, squared) if several else np.asarray(erf.image).reshape(erf.shape)
+        image = _summed_image(erf, squared) if several else np.asarray(erf.image).reshape(erf.shape)
         peak = float(max(image.max(), -image.min()))
     note = f", mean of {erf.draws} draws" if several else ""
     power = squared or erf.reduction == "square"
@@ -187,21 +187,21 @@ def _scales(erf: ERF) -> Floats:
 
 
 def _weighted_factors(erf: ERF, squared: bool) -> tuple[Floats, ...]:
-    """The profiles as [draws, length] each, with the weight of each draw in the mean on the first axis."""
+    """The profiles as [draws, length] each, with the scale of each draw on the first axis."""
     profiles = [np.atleast_2d(p) for p in erf._profiles or ()]
     profiles[0] = profiles[0] * _scales(erf)[:, None]
     if squared:
         profiles = [p**2 for p in profiles]
-    profiles[0] = profiles[0] / erf.draws
     return tuple(profiles)
 
 
-def _mean_image(erf: ERF, squared: bool) -> Floats:
-    mean = np.zeros(erf.shape)
+def _summed_image(erf: ERF, squared: bool) -> Floats:
+    """The sum of the draws: as a share of its peak it is their mean."""
+    total = np.zeros(erf.shape)
     for draw, scale in zip(np.asarray(erf.image), _scales(erf), strict=True):
         values = draw * scale
-        mean += values**2 if squared else values
-    return mean / erf.draws
+        total += values**2 if squared else values
+    return total
 
 
 def _bound(factors: tuple[Floats, ...], axis: int) -> Floats:

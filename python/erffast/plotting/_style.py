@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from .._files import replace_file
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -49,14 +51,9 @@ def write(figure: Figure, path: str | PathLike[str]) -> None:
     kind = picture_format(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"path must be in a directory that exists, got {str(path)!r}")
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     # Without its date a file has the same bytes every time it is made.
     dated: dict[str, dict[str, Any]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    try:
-        figure.savefig(unfinished, format=kind, dpi=DPI, facecolor=PAPER, metadata=dated[kind])
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    replace_file(path, lambda part: figure.savefig(part, format=kind, dpi=DPI, facecolor=PAPER, metadata=dated[kind]))
 
 
 def plain_axes(ax: Axes) -> None:
@@ -73,7 +70,7 @@ NOTE: dict[str, Any] = {"fontsize": SMALL, "color": MUTED, "va": "top"}
 def mark_ends(ax: Axes, ends: tuple[float, float], elsewhere: str) -> None:
     """Where the theoretical field ends along the horizontal axis: labelled lines, or `elsewhere` if that is out of view."""
     left, right = ax.get_xlim()
-    inside = [end for end in ends if left <= end <= right]
+    inside = [end for end in dict.fromkeys(ends) if left <= end <= right]  # one line for a field of one pixel
     for end in inside:
         ax.axvline(end, color=MUTED, linewidth=1.2, linestyle=(0, (5, 2.5)), zorder=1, gid="TRF")
         # Far out there is room between the line and the curve; near the middle (a field cut by the map) beyond the line.

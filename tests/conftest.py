@@ -1,0 +1,51 @@
+"""What the tests run on, in the header; and a fixture for what only a fresh interpreter can show."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+import erffast as ef
+
+RunPython: TypeAlias = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_report_header() -> list[str]:
+    build = ef.build_info()
+    return [
+        f"erffast {build['version']}: instruction set {build['instruction_set']}, {build['compiler']}, {build['build_type']}",
+        f"torch: {_torch()}",
+        f"GPU: named skip, {ef.available_devices()['cuda']}",
+        f"test level: {os.environ.get('ERFFAST_TEST_LEVEL', 'fast')} (ERFFAST_TEST_LEVEL=full runs more cases)",
+    ]
+
+
+def _torch() -> str:
+    if importlib.util.find_spec("torch") is None:
+        return "not installed, its tests are named skips (pip install torch)"
+    return f"{importlib.metadata.version('torch')}, automatic differentiation is the oracle"
+
+
+@pytest.fixture
+def run_python(tmp_path: Path) -> RunPython:
+    """Run a program in a fresh interpreter, outside the tree and with no ERFFAST_ variable but those given.
+
+    Anything but a clean exit fails the test with what the program wrote; `fails=True` hands it back for a look.
+    """
+
+    def run(code: str, *arguments: str, fails: bool = False, timeout: float = 100, **environment: str) -> subprocess.CompletedProcess[str]:
+        env = {name: value for name, value in os.environ.items() if not name.startswith("ERFFAST_")} | environment
+        command = [sys.executable, "-W", "error", "-c", code, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path, timeout=timeout, check=False)
+        assert fails or done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    return run

@@ -1,0 +1,693 @@
+"""Every mistake has an error of the right type, whose message names the argument, what was wanted and what came."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import erffast as ef
+
+ONE = ef.parse("conv3")
+TWO = ef.parse("conv3 * 2")
+RAMP = np.arange(1.0, 10.0).reshape(1, 3, 3)  # no outer product
+SIGNED = np.array([[[1.0, -2.0, 1.0], [0.0, 3.0, 0.0], [-1.0, 0.0, 2.0]]])
+
+
+def changed(value: float) -> np.ndarray:
+    """RAMP with one other tap."""
+    array = RAMP.copy()
+    array[0, 1, 2] = value
+    return array
+
+
+def mistake(name: str, call: Callable[[], Any], kind: type[Exception], message: str) -> Any:
+    return pytest.param(call, kind, message, id=name)
+
+
+def refuses(*cases: Any) -> Any:
+    """A test that gets calls which must fail, with the whole message they must fail with."""
+    return pytest.mark.parametrize(("call", "kind", "message"), cases)
+
+
+def check(call: Callable[[], Any], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=f"^{re.escape(message)}$") as caught:
+        call()
+    assert caught.type is kind
+
+
+# ------------------------------------------------------------------------------------------------ stacks and layers
+
+
+@refuses(
+    mistake("empty variance", lambda: ef.variance(ef.Stack()), ValueError, "the network is empty: it needs at least one layer"),
+    mistake("empty gradient", lambda: ef.gradient(ef.Stack(), []), ValueError, "the network is empty: it needs at least one layer"),
+    mistake("empty field", lambda: ef.receptive_field(ef.Stack()), ValueError, "the network is empty: it needs at least one layer"),
+    mistake("empty after repeat", lambda: ef.variance(ef.Stack() * 7), ValueError, "the network is empty: it needs at least one layer"),
+    mistake("no repeats", lambda: ONE * 0, ValueError, "times must be at least 1, got 0"),
+    mistake("no repeats of a layer", lambda: ef.Conv(3) * 0, ValueError, "times must be at least 1, got 0"),
+    mistake("negative repeats", lambda: ONE * -1, ValueError, "times must be at least 1, got -1"),
+    mistake("half a repeat", lambda: ONE * 1.5, TypeError, "times must be an integer, got 1.5"),
+    mistake("not a layer", lambda: ef.Stack(["conv3"]), TypeError, "layers[0] must be a Layer, got 'conv3'"),
+    mistake("ndim", lambda: ef.Stack([], ndim=4), ValueError, "ndim must be 1, 2 or 3, got 4"),
+    mistake("stacks of other axes", lambda: ef.Stack([ef.parse("conv3", ndim=1)]), ValueError, "layers[0] has 1 axes, but the stack has 2"),
+    mistake(
+        "kernel of other axes",
+        lambda: ef.Stack([ef.Conv((3, 3, 3))]),
+        ValueError,
+        "layers[0] (conv3x3x3): kernel has 3 entries (3, 3, 3), but the network has 2 axes",
+    ),
+    mistake(
+        "jump beyond coordinates",
+        lambda: ef.variance(ef.parse("conv3/2 * 70")),
+        OverflowError,
+        "70 repeats of stride 2 give a jump of 2**70 pixels; coordinates are limited to 2**62",
+    ),
+    mistake(
+        "field beyond coordinates",
+        lambda: ef.variance(ef.Stack([ef.Conv(3, dilation=2**62)])),
+        OverflowError,
+        "the receptive field exceeds 2**62 pixels; coordinates are limited to that",
+    ),
+)
+def test_stacks(call: Callable[[], Any], kind: type[Exception], message: str) -> None:
+    check(call, kind, message)
+
+
+PADDINGS = 'padding must be an integer, integers per axis, (before, after) pairs, "same" or "valid", got '
+
+
+@refuses(
+    mistake("kernel zero in an axis", lambda: ef.Conv((3, 0)), ValueError, "kernel must be at least 1 in every axis, got (3, 0)"),
+    mistake("kernel zero", lambda: ef.Conv(0), ValueError, "kernel must be at least 1, got 0"),
+    mistake("kernel a float", lambda: ef.Conv(3.0), TypeError, "kernel must be an integer or a tuple of integers, got 3.0"),
+    mistake("kernel a bool", lambda: ef.Conv(True), TypeError, "kernel must be an integer or a tuple of integers, got True"),
+    mistake("kernel a text", lambda: ef.Conv("3"), TypeError, "kernel must be an integer or a tuple of integers, got '3'"),
+    mistake("kernel of no axes", lambda: ef.Conv(()), ValueError, "kernel must have one entry per axis (1 to 3), got ()"),
+    mistake("kernel beyond coordinates", lambda: ef.Conv(2**70), ValueError, f"kernel must be within 2**62, got {2**70}"),
+    mistake("stride", lambda: ef.Conv(3, stride=0), ValueError, "stride must be at least 1, got 0"),
+    mistake("dilation", lambda: ef.Conv(3, dilation=(1, 0)), ValueError, "dilation must be at least 1 in every axis, got (1, 0)"),
+    mistake("padding negative", lambda: ef.Conv(3, padding=-1), ValueError, "padding must be at least 0, got -1"),
+    mistake("padding by name", lambda: ef.Conv(3, padding="full"), ValueError, PADDINGS + "'full'"),
+    mistake(
+        "padding triples",
+        lambda: ef.Conv(3, padding=((1, 2, 3),)),
+        ValueError,
+        "padding must be one (before, after) pair per axis, got ((1, 2, 3),)",
+    ),
+    mistake(
+        "padding same with a stride",
+        lambda: ef.Stack([ef.Conv(3, padding="same", stride=2)]),
+        ValueError,
+        'layers[0] (conv3/2:same): padding="same" needs stride 1, got stride (2, 2)',
+    ),
+    mistake(
+        "padding of other axes",
+        lambda: ef.Stack([ef.Conv(3, padding=((1, 1),))]),
+        ValueError,
+        "layers[0] (conv3:p1+1): padding has 1 pairs ((1, 1),), but the network has 2 axes",
+    ),
+    mistake("channels", lambda: ef.Conv(3, channels=0), ValueError, "channels must be at least 1, got 0"),
+    mistake("channels and groups", lambda: ef.Conv(3, channels=3, groups=2), ValueError, "channels (3) must be a multiple of groups (2)"),
+    mistake("gain zero", lambda: ef.Conv(3, variance_gain=0), ValueError, "variance_gain must be positive, got 0.0"),
+    mistake("gain infinite", lambda: ef.Conv(3, variance_gain=np.inf), ValueError, "variance_gain must be finite, got inf"),
+    mistake("pool padding", lambda: ef.MaxPool(2, padding=2), ValueError, "padding must be at most half of the pooling kernel 2, got 2"),
+    mistake(
+        "activation",
+        lambda: ef.Activation("swish"),
+        ValueError,
+        "activation must be one of 'identity', 'relu', 'leaky_relu', 'tanh', 'sigmoid', 'gelu', 'silu', got 'swish'",
+    ),
+    mistake("dropout of all", lambda: ef.Dropout(1.0), ValueError, "rate must be at least 0 and below 1, got 1.0"),
+    mistake("norm", lambda: ef.Norm("l2"), ValueError, "kind must be one of 'batch', 'layer', 'group', 'instance', got 'l2'"),
+    mistake("scale zero", lambda: ef.Scale(0), ValueError, "value must not be 0: nothing would reach the input"),
+    mistake("scale NaN", lambda: ef.Scale(np.nan), ValueError, "value must be finite, got nan"),
+)
+def test_layers(call: Callable[[], Any], kind: type[Exception], message: str) -> None:
+    check(call, kind, message)
+
+
+NOT_REAL = "must be float32 or float64 (integers are converted), got dtype"
+
+
+@refuses(
+    mistake("all zero", lambda: np.zeros((3, 3)), ValueError, "tap_variance is zero in every tap; at least one must be positive"),
+    mistake("NaN", lambda: changed(np.nan)[0], ValueError, "tap_variance must be finite, got nan at index (1, 2)"),
+    mistake("infinite", lambda: changed(np.inf)[0], ValueError, "tap_variance must be finite, got inf at index (1, 2)"),
+    mistake("negative", lambda: changed(-1.0)[0], ValueError, "tap_variance must not be negative, got -1.0 at index (1, 2)"),
+    mistake("other shape", lambda: np.ones((3, 2)), ValueError, "tap_variance has shape (3, 2), but the kernel is (3, 3)"),
+    mistake("float16", lambda: np.ones((3, 3), np.float16), TypeError, f"tap_variance {NOT_REAL} float16"),
+    mistake("complex", lambda: np.ones((3, 3), complex), TypeError, f"tap_variance {NOT_REAL} complex128"),
+    mistake("long double", lambda: np.ones((3, 3), np.longdouble), TypeError, f"tap_variance {NOT_REAL} {np.dtype(np.longdouble)}"),
+    mistake("text", lambda: "abc", TypeError, f"tap_variance {NOT_REAL} <U3"),
+)
+def test_tap_variances(call: Callable[[], Any], kind: type[Exception], message: str) -> None:
+    check(lambda: ef.Conv(3, tap_variance=call()), kind, message)
+
+
+def test_ragged_tap_variance() -> None:
+    with pytest.raises(ValueError, match=r"^tap_variance must be a regular array of numbers: "):
+        ef.Conv(3, tap_variance=[[1, 2, 3], [4]])
+
+
+# ------------------------------------------------------------------------------------------------ weights
+
+
+@refuses(
+    mistake("all zero", lambda: np.zeros((2, 3, 3)), ValueError, "weights[0] (layer conv3) is all zero: nothing reaches the input"),
+    mistake("one all zero", lambda: [RAMP[0], 0 * RAMP[0]], ValueError, "weights[1] (layer conv3) is all zero: nothing reaches the input"),
+    mistake(
+        "one draw all zero",
+        lambda: np.stack([np.ones((2, 3, 3)), np.zeros((2, 3, 3))]),
+        ValueError,
+        "weights[0] (layer conv3) is all zero in draw 1: nothing reaches the input",
+    ),
+    mistake("NaN", lambda: np.concatenate([RAMP, changed(np.nan)]), ValueError, "weights must be finite, got nan at index (1, 1, 2)"),
+    mistake("infinite", lambda: [RAMP[0], changed(-np.inf)[0]], ValueError, "weights[1] must be finite, got -inf at index (1, 2)"),
+    mistake(
+        "kernel of another shape",
+        lambda: [np.ones((3, 3)), np.ones((5, 4))],
+        ValueError,
+        "weights[1] has shape (5, 4), but convolution 1 (conv3) has a kernel of shape (3, 3)",
+    ),
+    mistake(
+        "array of another kernel",
+        lambda: np.ones((2, 5, 5)),
+        ValueError,
+        "weights[0] has shape (5, 5), but convolution 0 (conv3) has a kernel of shape (3, 3)",
+    ),
+    mistake(
+        "too many kernels",
+        lambda: np.ones((3, 3, 3)),
+        ValueError,
+        "weights has 3 kernels (shape (3, 3, 3)), but the network has 2 convolutions",
+    ),
+    mistake("too few entries", lambda: [np.ones((3, 3))], ValueError, "weights has 1 entries, but the network has 2 convolutions"),
+    mistake(
+        "too few axes",
+        lambda: np.ones((3, 3)),
+        ValueError,
+        "weights has shape (3, 3); wanted [n_convs, *kernel] or [draws, n_convs, *kernel] with 2 kernel axes, or a list",
+    ),
+    mistake(
+        "channels disagree",
+        lambda: [np.ones((4, 2, 3, 3)), np.ones((2, 3, 3, 3))],
+        ValueError,
+        "weights[1] takes 3 input channels (shape (2, 3, 3, 3)), but weights[0] gives 4 (shape (4, 2, 3, 3))",
+    ),
+    mistake("no channels", lambda: [np.ones((0, 2, 3, 3))] * 2, ValueError, "weights[0] has no channels: shape (0, 2, 3, 3)"),
+    mistake("no draws", lambda: np.ones((0, 2, 3, 3)), ValueError, "weights has draws=0: shape (0, 2, 3, 3)"),
+    mistake("no draws in a list", lambda: [np.ones((0, 3, 3))] * 2, ValueError, "weights[0] has no draws: shape (0, 3, 3)"),
+    mistake(
+        "draws in one only",
+        lambda: [np.ones((2, 3, 3)), np.ones((3, 3))],
+        ValueError,
+        "weights[1] has no draws, but weights[0] has 2: all or none have a draws axis, of one length",
+    ),
+    mistake(
+        "other number of draws",
+        lambda: [np.ones((2, 3, 3)), np.ones((3, 3, 3))],
+        ValueError,
+        "weights[1] has 3 draws, but weights[0] has 2: all or none have a draws axis, of one length",
+    ),
+    mistake("float16", lambda: np.ones((2, 3, 3), np.float16), TypeError, f"weights {NOT_REAL} float16"),
+    mistake("one float16", lambda: [RAMP[0], RAMP[0].astype(np.float16)], TypeError, f"weights[1] {NOT_REAL} float16"),
+    mistake("complex", lambda: np.ones((2, 3, 3), np.complex64), TypeError, f"weights {NOT_REAL} complex64"),
+    mistake("objects", lambda: np.ones((2, 3, 3), object), TypeError, f"weights {NOT_REAL} object"),
+    mistake("dates", lambda: np.ones((2, 3, 3), "M8[s]"), TypeError, f"weights {NOT_REAL} datetime64[s]"),
+    mistake("none", lambda: None, TypeError, "weights must be an array or a list of arrays, one per convolution, got NoneType"),
+    mistake("a number", lambda: 3.0, TypeError, "weights must be an array or a list of arrays, one per convolution, got float"),
+    mistake("a text", lambda: "ones", TypeError, "weights must be an array or a list of arrays, one per convolution, got str"),
+)
+def test_weights(call: Callable[[], Any], kind: type[Exception], message: str) -> None:
+    check(lambda: ef.gradient(TWO, call()), kind, message)
+
+
+def test_weights_and_declared_channels_disagree() -> None:
+    net = ef.Stack([ef.Conv(1, channels=4, name="stem")])
+    check(lambda: ef.gradient(net, [np.ones((3, 2, 1, 1))]), ValueError, "weights[0] has 3 output channels, but convolution 0 (stem) has 4")
+
+
+def test_weights_and_groups_disagree() -> None:
+    net = ef.Stack([ef.Conv(1, groups=2)])
+    message = "weights[0] has 3 output channels, not a multiple of the 2 groups of convolution 0 (conv1)"
+    check(lambda: ef.gradient(net, [np.ones((3, 1, 1, 1))]), ValueError, message)
+
+
+def reversed_bytes(a: np.ndarray) -> np.ndarray:
+    return a.astype(a.dtype.newbyteorder(">"))
+
+
+def read_only(a: np.ndarray) -> np.ndarray:
+    out = a.copy()
+    out.flags.writeable = False
+    return out
+
+
+def every_second(a: np.ndarray) -> np.ndarray:
+    wide = np.full((*a.shape[:-1], 2 * a.shape[-1]), np.nan)
+    wide[..., ::2] = a
+    return wide[..., ::2]
+
+
+def backwards(a: np.ndarray) -> np.ndarray:
+    return a[..., ::-1, ::-1].copy()[..., ::-1, ::-1]
+
+
+def unaligned(a: np.ndarray) -> np.ndarray:
+    buffer = np.zeros(a.nbytes + 1, dtype=np.uint8)
+    out = buffer[1:].view(a.dtype).reshape(a.shape)
+    out[...] = a
+    return out
+
+
+READINGS = {
+    "big-endian": reversed_bytes,
+    "big-endian float32": lambda a: a.astype(">f4"),
+    "float32": lambda a: a.astype(np.float32),
+    "read-only": read_only,
+    "Fortran order": np.asfortranarray,
+    "every second column": every_second,
+    "reversed views": backwards,
+    "unaligned": unaligned,
+    "int64": lambda a: a.astype(np.int64),
+    "int8": lambda a: a.astype(np.int8),
+    "big-endian int": lambda a: a.astype(">i4"),
+    "uint8": lambda a: a.astype(np.uint8),
+    "list of arrays": list,
+    "nested lists": lambda a: a.tolist(),
+    "tuple": tuple,
+}
+
+
+@pytest.mark.parametrize("engine", ["direct", "auto"])
+@pytest.mark.parametrize("reading", READINGS)
+def test_weights_of_any_layout_are_read_as_the_numbers_they_are(reading: str, engine: str) -> None:
+    plain = np.random.default_rng(5).integers(1, 100, size=(3, 3, 3)).astype(np.float64)
+    given = READINGS[reading](plain)
+    wanted = ef.gradient(ef.parse("conv3 * 3"), plain, engine=engine)
+    erf = ef.gradient(ef.parse("conv3 * 3"), given, engine=engine)
+    np.testing.assert_array_equal(erf.image, wanted.image)
+    assert erf.exponent == wanted.exponent
+
+
+@pytest.mark.parametrize("reading", [r for r in READINGS if r not in ("list of arrays", "tuple")])
+def test_tap_variances_of_any_layout_are_read_as_the_numbers_they_are(reading: str) -> None:
+    plain = np.random.default_rng(6).integers(1, 100, size=(3, 4)).astype(np.float64)
+    assert ef.Conv((3, 4), tap_variance=READINGS[reading](plain)).tap_variance == tuple(map(tuple, plain.tolist()))
+
+
+def test_draws_of_any_layout_are_read_as_the_numbers_they_are() -> None:
+    plain = np.random.default_rng(7).standard_normal((4, 2, 3, 3))
+    moved = np.moveaxis(np.ascontiguousarray(np.moveaxis(plain, 0, -1)), -1, 0)
+    assert not moved.flags.c_contiguous
+    np.testing.assert_array_equal(ef.gradient(TWO, moved).image, ef.gradient(TWO, plain).image)
+
+
+def test_the_callers_weights_stay_as_they_were() -> None:
+    weights = np.random.default_rng(8).standard_normal((2, 3, 3))
+    before = weights.copy()
+    erf = ef.gradient(TWO, weights)
+    np.testing.assert_array_equal(weights, before)
+    weights[:] = np.nan
+    assert np.isfinite(erf.image).all()
+
+
+def test_torch_weights() -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    plain = np.random.default_rng(9).standard_normal((2, 3, 3))
+    wanted = ef.gradient(TWO, plain)
+    tensor = torch.tensor(plain, requires_grad=True)
+    for given in (tensor, list(tensor), tensor.transpose(1, 2).contiguous().transpose(1, 2)):
+        np.testing.assert_array_equal(ef.gradient(TWO, given).image, wanted.image)
+    channels = [torch.ones(4, 2, 3, 3), torch.ones(1, 4, 3, 3)]
+    assert np.asarray(ef.gradient(TWO, channels)).sum() == pytest.approx(9 * 9 * 4 * 2, rel=1e-14)
+
+
+def test_torch_half_precision_is_refused() -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    check(lambda: ef.gradient(TWO, torch.ones(2, 3, 3, dtype=torch.float16)), TypeError, f"weights {NOT_REAL} float16")
+    with pytest.raises(TypeError, match=r"^weights must be float32 or float64"):
+        ef.gradient(TWO, torch.ones(2, 3, 3, dtype=torch.bfloat16))
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-320, 1e-300, 1e-50, 1e50, 1e300], ids=lambda s: f"{s:g}")
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("engine", ["direct", "separable"])
+def test_weights_of_any_size_are_read_as_the_numbers_they_are(size: float, dtype: str, engine: str) -> None:
+    """Neither float32 nor the engines, which flush denormals, hold them as they come: the exponent does."""
+    kernel = np.multiply.outer([1.0, 2.0, 1.0], [1.0, 4.0, 1.0])
+    plain = ef.gradient(TWO, np.stack([kernel, kernel]), engine=engine)
+    erf = ef.gradient(TWO, np.stack([kernel * size, kernel / kernel.max()]), engine=engine, dtype=dtype)
+    mantissa, exponent = np.frexp(size)
+    shift = math.ldexp(mantissa / kernel.max(), int(exponent) - int(erf.exponent) + int(plain.exponent))
+    # one rounding to float32 each for the taps, the sums and the answer; in float64 the bound of the result itself
+    np.testing.assert_allclose(erf.image, plain.image * shift, rtol=8 * 2.0**-24 if dtype == "float32" else 8 * 2.0**-53)
+
+
+# ------------------------------------------------------------------------------------------------ layers that depend on the input
+
+LINEAR = (
+    "gradient() is for linear layers: the gradient of {} depends on the input; use variance() for the expectation at random weights "
+    "(simulate() and measure() come in a later version)"
+)
+
+
+@pytest.mark.parametrize(
+    ("net", "name"),
+    [
+        (ef.parse("conv3, relu"), "relu"),
+        (ef.parse("conv3, (conv3, gelu) * 3"), "gelu"),
+        (ef.parse("conv3, maxpool2"), "maxpool2"),
+        (ef.Stack([ef.Conv(3), ef.MaxPool(2, name="first pool"), ef.Activation("relu")]), "first pool"),
+    ],
+    ids=["relu", "gelu in a block", "max-pool", "named pool"],
+)
+def test_gradient_names_the_layer_that_depends_on_the_input(net: ef.Stack, name: str) -> None:
+    check(lambda: ef.gradient(net, RAMP), ValueError, LINEAR.format(name))
+
+
+def test_gradient_up_to_the_layer_before_is_fine() -> None:
+    assert ef.gradient(ef.parse("conv3, relu"), RAMP, layer=0).shape == (3, 3)
+
+
+def test_what_has_no_closed_form_names_the_pool() -> None:
+    message = r"^variance through avgpool3/1 is not available in this version: .* with a nonlinearity in between there is no closed form"
+    for text in (
+        "avgpool3/1, relu, avgpool3/1",
+        "(relu, avgpool3/1) * 2",
+        "(avgpool3/1, dropout0.5) * 2",
+        "avgpool3/1, (relu, conv3) * 2, avgpool3/1",
+        "avgpool3/1, (relu, conv3, conv5) * 2, avgpool3/1",
+    ):
+        with pytest.raises(NotImplementedError, match=message):
+            ef.variance(ef.parse(text))
+
+
+def test_a_nonlinearity_outside_the_average_pools_is_no_hindrance() -> None:
+    assert ef.variance(ef.parse("relu, avgpool3/1 * 2, relu")).shape == (5, 5)
+
+
+# ------------------------------------------------------------------------------------------------ options
+
+
+@refuses(
+    mistake(
+        "separable of no outer product",
+        lambda: ef.gradient(ONE, RAMP, engine="separable"),
+        ValueError,
+        'engine="separable" does not apply: the kernel of layer conv3 is not an outer product of one vector per axis',
+    ),
+    mistake(
+        "direct in 3-D",
+        lambda: ef.variance(ef.parse("conv3", ndim=3), engine="direct"),
+        ValueError,
+        'engine="direct" is for 1-D and 2-D networks; 3-D networks need engine="separable"',
+    ),
+    mistake(
+        "no outer product in 3-D",
+        lambda: ef.gradient(ef.parse("conv3", ndim=3), np.arange(27.0).reshape(1, 3, 3, 3)),
+        ValueError,
+        "3-D networks need separable kernels: the kernel of layer conv3 is not an outer product of one vector per axis",
+    ),
+    mistake(
+        "spectral",
+        lambda: ef.variance(ONE, engine="spectral"),
+        ef.BackendUnavailable,
+        'engine="spectral" is not in this version; use engine="auto"',
+    ),
+    mistake(
+        "unknown engine",
+        lambda: ef.variance(ONE, engine="fft"),
+        ValueError,
+        "engine must be one of 'auto', 'direct', 'separable', 'spectral', got 'fft'",
+    ),
+    mistake(
+        "cuda",
+        lambda: ef.variance(ONE, device="cuda"),
+        ef.BackendUnavailable,
+        'device="cuda" cannot be used: this version has no CUDA backend; use device="cpu" or "auto"',
+    ),
+    mistake(
+        "cuda for a gradient",
+        lambda: ef.gradient(ONE, RAMP, device="cuda"),
+        ef.BackendUnavailable,
+        'device="cuda" cannot be used: this version has no CUDA backend; use device="cpu" or "auto"',
+    ),
+    mistake("unknown device", lambda: ef.variance(ONE, device="tpu"), ValueError, "device must be one of 'auto', 'cpu', 'cuda', got 'tpu'"),
+    mistake(
+        "window larger than the field",
+        lambda: ef.variance(ONE, window=5),
+        ValueError,
+        'window (5, 5) is larger than the receptive field (3, 3); window="full" gives all of it',
+    ),
+    mistake(
+        "window larger in one axis",
+        lambda: ef.variance(ONE, window=(2, 9)),
+        ValueError,
+        'window (2, 9) is larger than the receptive field (3, 3); window="full" gives all of it',
+    ),
+    mistake(
+        "window larger than the field on the map",
+        lambda: ef.variance(ef.parse("conv3:p1 * 5"), window=9, input_size=8),
+        ValueError,
+        'window (9, 9) is larger than the receptive field on the map (8, 8); window="full" gives all of it',
+    ),
+    mistake("window zero", lambda: ef.variance(ONE, window=0), ValueError, "window must be at least 1, got 0"),
+    mistake(
+        "window by name",
+        lambda: ef.variance(ONE, window="big"),
+        ValueError,
+        "window must be 'auto', 'full' or a size in pixels, got 'big'",
+    ),
+    mistake("window a float", lambda: ef.variance(ONE, window=1.5), TypeError, "window must be an integer or a tuple of integers, got 1.5"),
+    mistake(
+        "window of other axes",
+        lambda: ef.variance(ONE, window=(1, 1, 1)),
+        ValueError,
+        "window has 3 entries (1, 1, 1), but the network has 2 axes",
+    ),
+    mistake("tol zero", lambda: ef.variance(ONE, tol=0), ValueError, "tol must lie between 0 and 1, got 0.0"),
+    mistake("tol one", lambda: ef.variance(ONE, tol=1), ValueError, "tol must lie between 0 and 1, got 1.0"),
+    mistake("tol negative", lambda: ef.variance(ONE, tol=-1e-3), ValueError, "tol must lie between 0 and 1, got -0.001"),
+    mistake("tol NaN", lambda: ef.variance(ONE, tol=np.nan), ValueError, "tol must be finite, got nan"),
+    mistake("tol a text", lambda: ef.variance(ONE, tol="low"), TypeError, "tol must be a real number, got 'low'"),
+    mistake("dtype", lambda: ef.variance(ONE, dtype="float16"), ValueError, "dtype must be one of 'float64', 'float32', got 'float16'"),
+    mistake(
+        "accuracy", lambda: ef.variance(ONE, accuracy="best"), ValueError, "accuracy must be one of 'auto', 'pixel', 'peak', got 'best'"
+    ),
+    mistake(
+        "accuracy per pixel of a signed chain",
+        lambda: ef.gradient(ONE, SIGNED, accuracy="pixel"),
+        ValueError,
+        'accuracy="pixel" needs kernels without negative taps; signed chains keep an error relative to the peak (accuracy="peak")',
+    ),
+    mistake("threads negative", lambda: ef.variance(ONE, threads=-1), ValueError, "threads must be at least 0, got -1"),
+    mistake("threads a float", lambda: ef.variance(ONE, threads=1.5), TypeError, "threads must be an integer, got 1.5"),
+    mistake(
+        "progress",
+        lambda: ef.variance(ONE, progress=3),
+        TypeError,
+        "progress must be None, a bool or a callable of (done, total), got 3",
+    ),
+    mistake(
+        "layer by name",
+        lambda: ef.variance(ef.parse("conv3, relu, conv5"), layer="stem"),
+        ValueError,
+        "layer 'stem' is not in the network; its layers begin with conv3, relu, conv5",
+    ),
+    mistake("layer by index", lambda: ef.variance(TWO, layer=2), ValueError, "layer 2 is outside the network of 2 layers"),
+    mistake("layer by negative index", lambda: ef.variance(TWO, layer=-3), ValueError, "layer -3 is outside the network of 2 layers"),
+    mistake("layer a float", lambda: ef.variance(TWO, layer=0.5), TypeError, "layer must be an integer, got 0.5"),
+    mistake("text for a network", lambda: ef.variance("conv3"), TypeError, "net must be a Layer, got text; use erffast.parse('conv3')"),
+    mistake("number for a network", lambda: ef.variance(3), TypeError, "net must be a Layer such as Stack([Conv(3)]), got int"),
+)
+def test_options(call: Callable[[], Any], kind: type[Exception], message: str) -> None:
+    check(call, kind, message)
+
+
+def test_options_are_keyword_only() -> None:
+    with pytest.raises(TypeError, match="takes 1 positional argument"):
+        ef.variance(ONE, 32)  # type: ignore[misc]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'windows'"):
+        ef.gradient(ONE, RAMP, windows="full")  # type: ignore[call-arg]
+
+
+@refuses(
+    mistake(
+        "map used up by a repeat",
+        lambda: ef.variance(ef.parse("conv3 * 5"), input_size=10),
+        ValueError,
+        "layer conv3: its window of 3 pixels does not fit the map of 2 (+ 0 padding): the output is empty",
+    ),
+    mistake(
+        "map used up by a long repeat",
+        lambda: ef.variance(ef.parse("conv3 * 50"), input_size=10),
+        ValueError,
+        "layer conv3: after 50 repeats the map of (10, 10) is used up: the output is empty",
+    ),
+    mistake(
+        "map used up along the way",
+        lambda: ef.variance(ef.parse("conv3, maxpool2, conv5:d2"), input_size=10),
+        ValueError,
+        "layer conv5:d2: its window of 9 pixels does not fit the map of 4 (+ 0 padding): the output is empty",
+    ),
+    mistake("map of no pixels", lambda: ef.variance(ONE, input_size=0), ValueError, "input_size must be at least 1, got 0"),
+    mistake(
+        "map of other axes",
+        lambda: ef.variance(ONE, input_size=(9, 9, 9)),
+        ValueError,
+        "input_size has 3 entries (9, 9, 9), but the network has 2 axes",
+    ),
+    mistake(
+        "map a float", lambda: ef.variance(ONE, input_size=9.0), TypeError, "input_size must be an integer or a tuple of integers, got 9.0"
+    ),
+    mistake(
+        "map beyond coordinates", lambda: ef.variance(ONE, input_size=2**70), ValueError, f"input_size must be within 2**62, got {2**70}"
+    ),
+    mistake(
+        "padded map beyond coordinates",
+        lambda: ef.variance(ef.Stack([ef.Conv(3, padding=((0, 2**62),) * 2)]), input_size=9, unit=0),
+        OverflowError,
+        "layer conv3:p0+4611686018427387904x0+4611686018427387904: its padded map exceeds 2**62 pixels; coordinates are limited to that",
+    ),
+    mistake(
+        "unit after the last",
+        lambda: ef.variance(ONE, input_size=10, unit=8),
+        ValueError,
+        "unit (8, 8) lies outside the output map of (8, 8) (units count from 0)",
+    ),
+    mistake(
+        "unit outside in one axis",
+        lambda: ef.gradient(ONE, RAMP, input_size=(10, 20), unit=(0, 18)),
+        ValueError,
+        "unit (0, 18) lies outside the output map of (8, 18) (units count from 0)",
+    ),
+    mistake(
+        "unit before the first",
+        lambda: ef.variance(ONE, input_size=10, unit=-1),
+        ValueError,
+        "unit (-1, -1) lies outside the output map of (8, 8) (units count from 0)",
+    ),
+    mistake("unit a float", lambda: ef.variance(ONE, unit=1.0), TypeError, "unit must be an integer or a tuple of integers, got 1.0"),
+    mistake("unit of other axes", lambda: ef.variance(ONE, unit=(1,)), ValueError, "unit has 1 entries (1,), but the network has 2 axes"),
+    mistake(
+        "unit that sees padding only",
+        lambda: ef.variance(ef.Stack([ef.Conv(1, padding=3)]), input_size=4, unit=0),
+        ValueError,
+        "unit (0, 0) sees padding only: no pixel of the map (4, 4) can change it",
+    ),
+    mistake(
+        "unit beyond coordinates",
+        lambda: ef.variance(ef.Stack([ef.Conv(3), ef.Conv(1, stride=2**40)]), unit=2**30),
+        ValueError,
+        "unit (1073741824, 1073741824) is too far out: it sees pixels beyond 2**62, the limit of coordinates",
+    ),
+)
+def test_maps_and_units(call: Callable[[], Any], kind: type[Exception], message: str) -> None:
+    check(call, kind, message)
+
+
+def test_accuracy_that_cannot_be_kept_is_refused_with_its_estimate() -> None:
+    weights = np.random.default_rng(0).standard_normal((2000, 3, 3))
+    with pytest.raises(
+        ef.AccuracyError,
+        match=r"^rounding, .* through 2000 layers .* is estimated at \S+ of the peak, above tol=1.0e-12; allow that .* larger tol",
+    ):
+        ef.gradient(ef.parse("conv3 * 2000"), weights, engine="direct", window=5)
+
+
+# ------------------------------------------------------------------------------------------------ what comes later
+
+
+@refuses(
+    *(
+        mistake(
+            name,
+            lambda name=name, arguments=arguments: getattr(ef, name)(*arguments),
+            NotImplementedError,
+            f"{name} is not available in this version: {reason}",
+        )
+        for name, arguments, reason in [
+            ("Residual", (ONE,), "skip connections come with graphs, in a later version; a chain of layers is a Stack"),
+            ("Branches", ([ONE, TWO],), "branches come with graphs, in a later version; a chain of layers is a Stack"),
+            ("Upsample", (2,), "upsampling comes in a later version"),
+            ("ConvTranspose", (3,), "transposed convolutions come with upsampling, in a later version"),
+            ("GlobalPool", (), "global pooling comes in a later version; for the ERF of one unit before it, leave it out"),
+        ]
+    ),
+    *(
+        mistake(
+            name,
+            lambda name=name, arguments=arguments: getattr(ef, name)(*arguments, **({"draws": 0} if name == "simulate" else {})),
+            NotImplementedError,
+            f"{name}() is not available in this version; {remedy}",
+        )
+        for name, arguments, remedy in [
+            ("simulate", (ONE,), "variance() gives the expectation at random initialisation in closed form"),
+            ("measure", (None, None), "ERF.from_gradients() takes gradients of any framework"),
+            ("from_torch", (None, None), "describe the layers with Stack or parse()"),
+            ("from_onnx", ("net.onnx",), "describe the layers with Stack or parse()"),
+        ]
+    ),
+)
+def test_names_of_later_versions(call: Callable[[], Any], kind: type[Exception], message: str) -> None:
+    check(call, kind, message)
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+
+def rewritten(path: Path, **about: Any) -> None:
+    """The file at `path` with other entries in its description."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with np.load(path) as arrays:
+        text = json.dumps(json.loads(str(arrays["about"])) | about)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in entries.items():
+            if name != "about.npy":
+                archive.writestr(name, data)
+        with archive.open("about.npy", "w") as entry:
+            np.lib.format.write_array(entry, np.array(text))
+
+
+def test_file_of_a_newer_format(tmp_path: Path) -> None:
+    path = tmp_path / "erf.npz"
+    ef.variance(TWO).save(path)
+    rewritten(path, format=1)
+    assert ef.ERF.load(path).shape == (5, 5)
+    rewritten(path, format=2)
+    check(lambda: ef.ERF.load(path), ValueError, f"{path} was written by a newer version (format 2, this version reads up to 1)")
+
+
+def test_file_that_is_no_result(tmp_path: Path) -> None:
+    other = tmp_path / "other.npz"
+    np.savez(other, a=np.ones(3))
+    text = tmp_path / "text.npz"
+    text.write_text("not a zip file")
+    for path in (other, text):
+        check(lambda path=path: ef.ERF.load(path), ValueError, f"{path} is not a file written by ERF.save")
+
+
+def test_file_that_is_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "erf.npz"
+    ef.variance(TWO).save(path)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        ef.ERF.load(path)
+
+
+def test_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    erf = ef.variance(TWO)
+    with pytest.raises(OSError, match="taken"):
+        erf.save(tmp_path / "taken")
+    assert [p.name for p in tmp_path.rglob("*")] == ["taken"]
