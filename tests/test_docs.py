@@ -49,9 +49,9 @@ def folder(tmp_path, monkeypatch):
 
 
 def failures(test: doctest.DocTest) -> str:
-    """What a doctest has to complain about; empty where all is well."""
+    """What a doctest has to complain about; empty where all is well. Its names are kept."""
     said: list[str] = []
-    doctest.DocTestRunner(verbose=False, optionflags=FLAGS).run(test, out=said.append)
+    doctest.DocTestRunner(verbose=False, optionflags=FLAGS).run(test, out=said.append, clear_globs=False)
     return "".join(said)
 
 
@@ -63,19 +63,18 @@ def test_python_blocks_run_and_print_what_they_show(page, folder):
     """Blocks of one page share their names, as a reader's session would. With prompts, the outputs are compared."""
     # what the "Equivalent to" lines of the README take from the sentence around them
     scope: dict[str, Any] = {"np": np, "n": 5}
+    said = ""
     for block in blocks(page, "python"):
         if ">>>" in block.code:
             test = doctest.DocTestParser().get_doctest(block.code, {}, page.name, str(page), block.line)
             test.globs = scope
-            said: list[str] = []
-            runner = doctest.DocTestRunner(verbose=False, optionflags=FLAGS)
-            runner.run(test, out=said.append, clear_globs=False)
-            assert not said, "".join(said)
+            said += failures(test)
         else:
             if "scipy.signal" in block.code:
                 scope["scipy"] = pytest.importorskip("scipy")
                 importlib.import_module("scipy.signal")
             exec(compile("\n" * block.line + block.code, str(page), "exec"), scope)
+    assert not said, said
 
 
 def test_lines_the_readme_calls_equivalent_are(folder):
@@ -135,7 +134,8 @@ def test_examples_in_docstrings_are_true(test, folder):
 
 def anchors(page: Path) -> set[str]:
     """The anchors a page's headings make: lower case, words joined by dashes, punctuation dropped."""
-    titles = re.findall(r"^#+ +(.*)$", re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ +(.*)$", prose, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 

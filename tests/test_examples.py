@@ -33,9 +33,8 @@ PROMISED = {
 
 def run_example(name: str, folder: Path) -> str:
     environment = {**os.environ, "MPLBACKEND": "Agg"}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / name)], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    command = [sys.executable, "-W", "error", str(EXAMPLES / name)]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

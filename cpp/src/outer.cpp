@@ -11,7 +11,7 @@ void outer(const double* rows, Index n_rows, const double* columns, Index n_colu
   FlushDenormals flush;
   Team team(n_rows * n_columns < 100'000 ? 1 : threads);
   team.run([&](int thread) {
-    for (Index i = n_rows * thread / team.size(); i < n_rows * (thread + 1) / team.size(); ++i) {
+    for (Index i = first_item(n_rows, thread, team.size()); i < first_item(n_rows, thread + 1, team.size()); ++i) {
       if (monitor.stopped()) return;
       const double factor = std::ldexp(rows[i], shift);
       T* target = out + i * n_columns;

@@ -156,7 +156,7 @@ class Chain {
         return !monitor_.stopped();
       };
       auto& scratch = scratch_[static_cast<std::size_t>(thread)];
-      for (Index r = rows * thread / threads; r < rows * (thread + 1) / threads; ++r) {
+      for (Index r = first_item(rows, thread, threads); r < first_item(rows, thread + 1, threads); ++r) {
         if (monitor_.stopped()) return;
         step.row(next_, r / rect.height, r % rect.height, scratch, poll);
         peaks_[static_cast<std::size_t>(r)] = kernels_.max_abs(next_.row(r / rect.height, r % rect.height), rect.width);

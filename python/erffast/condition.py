@@ -18,10 +18,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .lowering import Step
+from .chain import Step
 
 Array = NDArray[np.float64]
+Waves = NDArray[np.complex128]
 SAFETY = 10.0
+TINY = 1e-300  # in place of a response of zero
 LARGEST_TABLE = 2**23  # numbers of one table of logarithms (64 MiB)
 # Per axis irrational to one another and to every stride: an even sample that no jump maps onto itself.
 GENERATORS = np.array([0.7548776662466927, 0.5698402909980532, 0.8191725133961645])
@@ -39,12 +41,14 @@ def estimate_error(steps: Sequence[Step], draws: int, roundoff: float) -> float:
         Unit roundoff of the arithmetic: 2**-53 or 2**-24.
     """
     layers = sum(step.count for step in steps)
-    draws = _distinct_draws(steps, draws)
+    draws = draws if any(step.kernels.shape[1] > 1 for step in steps) else 1
     frequencies = _frequencies(len(steps[0].stride), _sample_size(layers, draws))
-    jumps = _jumps(steps)
+    waves = [_waves(step, jump, frequencies) for step, jump in zip(steps, _jumps(steps), strict=True)]
     scalar = all(step.shared or step.kernels.shape[2:4] == (1, 1) for step in steps)
     measure = _scalar_condition if scalar else _matrix_condition
-    worst = max(measure(steps, jumps, frequencies, draw) for draw in range(draws))
+    widest = max(step.kernels.shape[2] * step.kernels.shape[3] * step.groups for step in steps)
+    chunk = max(1, LARGEST_TABLE // (layers * len(frequencies) * widest))
+    worst = max(float(measure(steps, waves, slice(d, min(d + chunk, draws))).max()) for d in range(0, draws, chunk))
     return SAFETY * roundoff * math.exp(min(worst, 700.0))
 
 
@@ -67,10 +71,6 @@ def axis_steps(steps: Sequence[Step], factors: Sequence[tuple[Array, ...]]) -> l
     return chains
 
 
-def _distinct_draws(steps: Sequence[Step], draws: int) -> int:
-    return draws if any(step.kernels.shape[1] > 1 for step in steps) else 1
-
-
 def _frequencies(ndim: int, count: int) -> Array:
     """An even sample of [0, 2 pi)^ndim, [count, ndim]: a Kronecker sequence."""
     return np.asarray(2 * np.pi * ((np.arange(1, count + 1)[:, None] * GENERATORS[:ndim] + 0.5) % 1.0))
@@ -86,9 +86,9 @@ def _jumps(steps: Sequence[Step]) -> list[tuple[int, ...]]:
     return found[::-1]
 
 
-def _waves(step: Step, jump: tuple[int, ...], frequencies: Array) -> NDArray[np.complex128]:
+def _waves(step: Step, jump: tuple[int, ...], frequencies: Array) -> Waves:
     """exp(-i w . tap position), [frequencies, taps]."""
-    wave: NDArray[np.complex128] = np.ones((len(frequencies), 1), dtype=np.complex128)
+    wave: Waves = np.ones((len(frequencies), 1), dtype=np.complex128)
     for axis, k in enumerate(step.kernel):
         # positions are integers, so whole turns of a large jump may be taken out first
         spacing = np.fmod(jump[axis] * step.dilation[axis] * (frequencies[:, axis] / (2 * np.pi)), 1.0) * 2 * np.pi
@@ -97,74 +97,80 @@ def _waves(step: Step, jump: tuple[int, ...], frequencies: Array) -> NDArray[np.
     return wave
 
 
-def _scalar_condition(steps: Sequence[Step], jumps: Sequence[tuple[int, ...]], frequencies: Array, draw: int) -> float:
-    """Logarithm of the condition of a one-channel chain."""
-    columns = []
-    for step, jump in zip(steps, jumps, strict=True):
-        kernels = step.kernels[:, min(draw, step.kernels.shape[1] - 1)].reshape(len(step.kernels), -1)
-        scale = np.abs(kernels).max(axis=1, keepdims=True)
-        response = np.abs((kernels / scale) @ _waves(step, jump, frequencies).T)
-        logs = np.log(np.maximum(response, 1e-300)) + np.log(scale)
-        if len(kernels) == 1 and step.count > 1:
+def _of_draws(step: Step, draws: slice) -> Array:
+    """Kernels [n_kernels, draws or 1, out, in, *kernel]."""
+    return step.kernels if step.kernels.shape[1] == 1 else step.kernels[:, draws]
+
+
+def _scalar_condition(steps: Sequence[Step], waves: Sequence[Waves], draws: slice) -> Array:
+    """Logarithm of the condition of a one-channel chain, [draws]."""
+    rows = []
+    for step, wave in zip(steps, waves, strict=True):
+        kernels = _of_draws(step, draws)
+        flat = kernels.reshape(*kernels.shape[:2], -1)
+        scale = np.abs(flat).max(axis=2, keepdims=True)
+        taps = flat / scale
+        power = (taps @ wave.real.T) ** 2 + (taps @ wave.imag.T) ** 2
+        logs = 0.5 * np.log(np.maximum(power, TINY)) + np.log(scale)
+        if len(logs) == 1 and step.count > 1:
             # a repeat is a straight line in the logarithm: some points on it serve as well as all
             parts = min(step.count, 64)
             logs = np.repeat(logs * (step.count / parts), parts, axis=0)
-        columns.append(logs)
-    prefix = np.cumsum(np.concatenate(columns), axis=0)
-    total = prefix[-1]
+        rows.append(np.broadcast_to(logs, (len(logs), draws.stop - draws.start, logs.shape[2])))
+    prefix = np.cumsum(np.concatenate(rows), axis=0)
     signal = _log_rms(prefix)
-    gain = (total - prefix).max(axis=1)
-    return float((signal + gain).max() - _log_rms(total[None])[0])
+    gain = (prefix[-1] - prefix).max(axis=2)
+    return np.asarray((signal + gain).max(axis=0) - signal[-1])
 
 
 def _log_rms(logs: Array) -> Array:
     """Logarithm of the root mean square over the last axis of exp(logs)."""
-    top = logs.max(axis=1, keepdims=True)
-    return np.asarray(top[:, 0] + 0.5 * np.log(np.exp(2 * (logs - top)).mean(axis=1)))
+    top = logs.max(axis=-1, keepdims=True)
+    return np.asarray(top[..., 0] + 0.5 * np.log(np.exp(2 * (logs - top)).mean(axis=-1)))
 
 
-def _matrix_condition(steps: Sequence[Step], jumps: Sequence[tuple[int, ...]], frequencies: Array, draw: int) -> float:
+def _matrix_condition(steps: Sequence[Step], waves: Sequence[Waves], draws: slice) -> Array:
     """The same with channels: prefix and suffix are vectors over the channels of a layer."""
-    responses = [r for step, jump in zip(steps, jumps, strict=True) for r in _responses(step, jump, frequencies, draw)]
-    channels = next((r.shape[1] for r in responses if r.ndim == 3), 1)
-    prefix: NDArray[np.complex128] = np.ones((len(frequencies), channels), dtype=np.complex128)
-    signals, scale = [], 0.0
+    responses = [r for step, wave in zip(steps, waves, strict=True) for r in _responses(step, wave, draws)]
+    channels = next((r.shape[2] for r in responses if r.ndim == 4), 1)
+    lead = (draws.stop - draws.start, len(waves[0]))
+    prefix: Waves = np.ones((*lead, channels), dtype=np.complex128)
+    signals, scale = [], np.zeros(lead[0])
     for response in responses:
-        prefix, size = _normalised(prefix * response[:, None] if response.ndim == 1 else np.einsum("fo,foc->fc", prefix, response))
-        scale += size
-        signals.append(scale + math.log(_rms(prefix)))
-    product = signals[-1]
-    suffix: NDArray[np.complex128] = np.ones((len(frequencies), prefix.shape[1]), dtype=np.complex128)
-    worst, scale = signals[-1], 0.0
+        prefix, scale = _normalised(
+            prefix * response[..., None] if response.ndim == 2 else np.einsum("dfo,dfoc->dfc", prefix, response), scale
+        )
+        signals.append(scale + np.log(np.maximum(np.sqrt((np.abs(prefix) ** 2).sum(axis=2).mean(axis=1)), TINY)))
+    suffix: Waves = np.ones((*lead, prefix.shape[2]), dtype=np.complex128)
+    worst, scale = signals[-1], np.zeros(lead[0])
     for response, signal in zip(reversed(responses[1:]), reversed(signals[:-1]), strict=True):
-        suffix, size = _normalised(suffix * response[:, None] if response.ndim == 1 else np.einsum("foc,fc->fo", response, suffix))
-        scale += size
-        worst = max(worst, signal + scale + math.log(float(np.linalg.norm(suffix, axis=1).max())))
-    return worst - product
+        suffix, scale = _normalised(
+            suffix * response[..., None] if response.ndim == 2 else np.einsum("dfoc,dfc->dfo", response, suffix), scale
+        )
+        worst = np.maximum(worst, signal + scale + np.log(np.linalg.norm(suffix, axis=2).max(axis=1)))
+    return np.asarray(worst - signals[-1])
 
 
-def _responses(step: Step, jump: tuple[int, ...], frequencies: Array, draw: int) -> list[NDArray[np.complex128]]:
-    """One transfer function a step: [frequencies], or [frequencies, out, in] with channels."""
-    waves = _waves(step, jump, frequencies)
-    found = []
-    for kernel in step.kernels[:, min(draw, step.kernels.shape[1] - 1)]:
-        out, per_group = kernel.shape[:2]
-        flat = np.einsum("oct,ft->foc", kernel.reshape(out, per_group, -1), waves)
+def _responses(step: Step, wave: Waves, draws: slice) -> list[Waves]:
+    """One transfer function a step: [draws, frequencies], or [draws, frequencies, out, in] with channels."""
+    found: list[Waves] = []
+    lead = (draws.stop - draws.start, len(wave))
+    for kernel in _of_draws(step, draws):
+        out, per_group = kernel.shape[1:3]
+        flat = np.broadcast_to(np.einsum("doct,ft->dfoc", kernel.reshape(*kernel.shape[:3], -1), wave), (*lead, out, per_group))
         if step.shared:
-            found.append(flat[:, 0, 0])
+            found.append(flat[:, :, 0, 0])
             continue
-        full = np.zeros((len(waves), out, per_group * step.groups), dtype=np.complex128)
+        full = np.zeros((*lead, out, per_group * step.groups), dtype=np.complex128)
         share = out // step.groups
         for g in range(step.groups):
-            full[:, g * share : (g + 1) * share, g * per_group : (g + 1) * per_group] = flat[:, g * share : (g + 1) * share]
+            rows = slice(g * share, (g + 1) * share)
+            full[:, :, rows, g * per_group : (g + 1) * per_group] = flat[:, :, rows]
         found.append(full)
     return found * (step.count if len(step.kernels) == 1 else 1)
 
 
-def _normalised(values: NDArray[np.complex128]) -> tuple[NDArray[np.complex128], float]:
-    size = float(np.abs(values).max()) or 1e-300
-    return values / size, math.log(size)
-
-
-def _rms(values: NDArray[np.complex128]) -> float:
-    return max(float(np.sqrt((np.abs(values) ** 2).sum(axis=1).mean())), 1e-300)
+def _normalised(values: Waves, scale: Array) -> tuple[Waves, Array]:
+    """Values brought to a largest entry of 1 per draw, and the logarithm of what was taken out, added up."""
+    size = np.maximum(np.abs(values).max(axis=(1, 2)), TINY)
+    return values / size[:, None, None], scale + np.log(size)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from . import _backend
 from ._progress import Meter
-from .lowering import Chain, Step
+from .chain import Chain, Step
 
 Array = NDArray[np.float64]
 Box = tuple[tuple[int, ...], tuple[int, ...]]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .layers import Activation, AvgPool, Conv, MaxPool, Stack
 
 if TYPE_CHECKING:
-    from .lowering import Place
+    from .places import Place
 
 Array = NDArray[np.float64]
 Lags = list[set[int]]

@@ -15,11 +15,12 @@ from . import _backend, condition, cropping, execution, separability
 from . import _validate as check
 from ._progress import Progress, meter
 from ._validate import Ints
+from .chain import GAINS, Chain
 from .cropping import Box
 from .errors import AccuracyError, BackendUnavailable
 from .execution import Outcome, Resources
 from .layers import Layer
-from .lowering import GAINS, Chain, lower_gradient, lower_variance
+from .lowering import lower_gradient, lower_variance
 from .result import ERF
 
 Array = NDArray[np.float64]
@@ -226,7 +227,7 @@ def _solve(chain: Chain, request: _Request) -> ERF:
     arithmetic, estimate = _arithmetic(chain, request, factors, non_negative)
     box = cropping.requested_box(chain, request.window, automatic=non_negative)
     with meter(request.progress) as counted:
-        resources = Resources(request.threads, _backend.memory_limit(), counted, _remedy(chain, request, non_negative, factors is not None))
+        resources = Resources(request.threads, _backend.memory_limit(), counted, _remedy(chain, request, estimate, factors is not None))
 
         def run(trim: float) -> list[Outcome]:
             if factors is None:
@@ -258,7 +259,7 @@ def _arithmetic(chain: Chain, request: _Request, factors: list[tuple[Array, ...]
     if non_negative:
         return wanted, 0.0
     relative = _condition(chain, factors)
-    if wanted == "float32" and relative * ROUNDOFF["float32"] > max(request.tol, FLOAT32_TOLERANCE):
+    if wanted == "float32" and not _float32_does(relative * ROUNDOFF["float32"], request):
         wanted = "float64"
     estimate = relative * ROUNDOFF[wanted]
     floor = 0.0 if request.dtype == "float64" else FLOAT32_TOLERANCE
@@ -271,6 +272,11 @@ def _arithmetic(chain: Chain, request: _Request, factors: list[tuple[Array, ...]
     return wanted, estimate
 
 
+def _float32_does(estimate: float, request: _Request) -> bool:
+    """Whether float32 arithmetic is expected to be good enough for a float32 result."""
+    return estimate <= max(request.tol, FLOAT32_TOLERANCE)
+
+
 def _condition(chain: Chain, factors: list[tuple[Array, ...]] | None) -> float:
     """Estimated error in units of the roundoff; for separable chains the axes' errors add."""
     if factors is None:
@@ -278,14 +284,15 @@ def _condition(chain: Chain, factors: list[tuple[Array, ...]] | None) -> float:
     return sum(condition.estimate_error(steps, chain.draws or 1, 1.0) for steps in condition.axis_steps(chain.steps, factors))
 
 
-def _remedy(chain: Chain, request: _Request, non_negative: bool, separable: bool) -> str:
+def _remedy(chain: Chain, request: _Request, estimate: float, separable: bool) -> str:
+    """What to do where memory is short. `estimate`: of the error in float64."""
     if (chain.draws or 1) > 1:
         return "use fewer draws at a time"
     if request.engine == "direct" and chain.ndim == 2 and not isinstance(separability.separate(chain), str):
         return 'use engine="separable"'
-    if non_negative and request.window != "auto":
+    if chain.non_negative and request.window != "auto":
         return 'use window="auto"'
-    if request.dtype == "float64" and not separable:
+    if request.dtype == "float64" and not separable and _float32_does(estimate * ROUNDOFF["float32"] / ROUNDOFF["float64"], request):
         return 'use dtype="float32" or fewer layers'
     return "use fewer layers"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .lowering import Chain, Step
+from .chain import Chain, Step
 
 Array = NDArray[np.float64]
 TOLERANCE = 4 * np.finfo(np.float64).eps  # of the largest tap: what rounding a product of two factors can leave

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <barrier>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -34,6 +35,10 @@ class FlushDenormals : FloatingPoint {
  public:
   FlushDenormals() : FloatingPoint(flushing()) {}
 };
+
+// The first of `items` for a thread of a team; the share ends where the next thread's begins. Thread 0, which answers Ctrl-C,
+// is never left without an item.
+constexpr std::int64_t first_item(std::int64_t items, int thread, int threads) { return (items * thread + threads - 1) / threads; }
 
 // Fork-join over `size` threads, the caller among them. No thread outlives the team; workers start with the first job.
 class Team {

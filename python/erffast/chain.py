@@ -1,0 +1,139 @@
+"""What an engine runs: a chain of backward steps, and everything the result needs to know about it."""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import geometry
+from .geometry import AxisRun, ReceptiveField
+from .layers import Stack
+
+Array = NDArray[np.float64]
+
+# Gains multiply over up to millions of layers: 50 digits lose nothing, and the exponent has no limit a network could reach.
+GAINS = decimal.Context(prec=50, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[decimal.InvalidOperation, decimal.DivisionByZero])
+
+
+@dataclass(frozen=True)
+class Step:
+    """A run of `count` equal backward steps.
+
+    Attributes
+    ----------
+    kernels : float64 [n_kernels, tap_draws, channels_out, channels_in, *kernel]
+        In backward order; n_kernels is 1 (the same each time) or `count`, tap_draws 1 or the number of draws,
+        channels_in counts the inputs of one group.
+    shared : bool
+        The one-channel kernel holds for every channel (pooling).
+    extent, growth : tuple of int
+        Input map of the first backward step and its change with each further one; extent None on the plane.
+    scales : tuple of float64 arrays, optional
+        Factor of each output position per axis; its outer product multiplies the incoming image. count is 1 then.
+    gate : float64 array [*output map], optional
+        The same where it is no outer product.
+    """
+
+    label: str
+    kernels: Array
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    before: tuple[int, ...]
+    count: int = 1
+    extent: tuple[int, ...] | None = None
+    growth: tuple[int, ...] = ()
+    shared: bool = False
+    groups: int = 1
+    scales: tuple[Array, ...] | None = None
+    gate: Array | None = None
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        return self.kernels.shape[4:]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Everything an engine and the result need to know."""
+
+    net: Stack
+    steps: tuple[Step, ...]  # from the output to the input
+    gain: Decimal
+    unit: tuple[int, ...]
+    input_size: tuple[int, ...] | None
+    field: ReceptiveField
+    box: tuple[tuple[int, ...], tuple[int, ...]]  # first and last pixel of the receptive field, cut by the map
+    draws: int | None = None  # None: no draws axis
+    channels: int = 1  # of the output map
+    signed: bool = False  # the answer is a gradient, not a variance
+    method: str = "exact"
+    assumptions: tuple[str, ...] = ()
+
+    @property
+    def ndim(self) -> int:
+        return self.net.ndim
+
+    @cached_property
+    def non_negative(self) -> bool:
+        return all(float(step.kernels.min()) >= 0 for step in self.steps)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the border of a map cuts anything off."""
+        return any(step.extent is not None for step in self.steps)
+
+    @property
+    def layers(self) -> int:
+        return sum(step.count for step in self.steps)
+
+    def reach(self) -> tuple[NDArray[np.bool_], ...] | None:
+        """Per axis, which pixels of the box are reached; None where the set is no product of axes."""
+        supports = [_axis_supports(step) for step in self.steps]
+        if any(s is None for s in supports):
+            return None
+        masks = []
+        for axis, (low, high) in enumerate(zip(*self.box, strict=True)):
+            runs = [run for step, s in zip(self.steps, supports, strict=True) for run in _axis_runs(step, axis, s)]  # type: ignore[arg-type]
+            origin, reached = geometry.reach_of_axis(runs, self.unit[axis])
+            mask = np.zeros(high - low + 1, dtype=bool)
+            mask[origin - low : origin - low + len(reached)] = reached
+            masks.append(mask)
+        return tuple(masks)
+
+
+# ------------------------------------------------------------------------------------------------ reach
+
+
+def _axis_supports(step: Step) -> list[tuple[NDArray[np.bool_], ...]] | None:
+    """Per kernel of the run and per axis, the taps that are not zero; None where a kernel's taps are no product of axes."""
+    if step.kernels.all():
+        return [tuple(np.ones(k, dtype=bool) for k in step.kernel)]
+    found = []
+    for kernel in step.kernels:
+        taps = kernel.reshape(-1, *step.kernel) != 0
+        if not (taps == taps[0]).all():
+            return None
+        axes = tuple(taps[0].any(axis=tuple(b for b in range(len(step.kernel)) if b != a)) for a in range(len(step.kernel)))
+        product = np.ones((), dtype=bool)
+        for mask in axes:
+            product = np.multiply.outer(product, mask)
+        if not np.array_equal(product, taps[0]):
+            return None
+        found.append(axes)
+    return found
+
+
+def _axis_runs(step: Step, axis: int, supports: list[tuple[NDArray[np.bool_], ...]]) -> Iterable[AxisRun]:
+    extent = None if step.extent is None else step.extent[axis]
+    if len(supports) == 1:
+        yield AxisRun(supports[0][axis], step.stride[axis], step.dilation[axis], step.before[axis], extent, step.growth[axis], step.count)
+        return
+    for i, masks in enumerate(supports):
+        here = None if extent is None else extent + i * step.growth[axis]
+        yield AxisRun(masks[axis], step.stride[axis], step.dilation[axis], step.before[axis], here, 0, 1)

@@ -1,0 +1,145 @@
+"""The window layers of a network in a row: run-length encoded, with their geometry and the maps they sit on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import geometry
+from .chain import Step
+from .layers import Activation, AvgPool, Conv, Dropout, Layer, MaxPool, Stack, _Window
+
+Array = NDArray[np.float64]
+
+
+@dataclass
+class WindowRun:
+    """`count` equal window layers in a row, in forward order, and what stands between and after them."""
+
+    layer: _Window
+    count: int
+    gate: str | None = None  # the activation that shares a max-pool's gate
+    nonlinear: bool = False  # a nonlinearity or dropout follows
+    between: bool = False  # or stands between its repeats
+    index: int = 0  # of the first of its convolutions among all convolutions
+
+
+def window_runs(net: Stack) -> list[WindowRun]:
+    """The window layers of a network, run-length encoded, the multiplying layers between them dropped."""
+    runs: list[WindowRun] = []
+    _collect(net, runs, None, None)
+    return _numbered(runs)
+
+
+def _numbered(runs: list[WindowRun]) -> list[WindowRun]:
+    index = 0
+    for run in runs:
+        run.index = index
+        index += run.count if isinstance(run.layer, Conv) else 0
+    return runs
+
+
+def _collect(net: Stack, runs: list[WindowRun], before: Layer | None, after: Layer | None) -> bool:
+    """Append the windows of `net`; tell whether a nonlinearity stands before the first of them."""
+    leading = False
+    leaves = [before, *(_end(part, 0) for part, _ in net.parts), after]
+    for position, (part, count) in enumerate(net.parts):
+        previous = _end(net.parts[position - 1][0], -1) if position else before
+        following = leaves[position + 2]
+        inner: list[WindowRun] = []
+        nonlinear = isinstance(part, Dropout) or (isinstance(part, Activation) and part.name != "identity")
+        if isinstance(part, Stack):
+            nonlinear = _collect(part, inner, _end(part, -1) if count > 1 else previous, _end(part, 0) if count > 1 else following)
+        elif isinstance(part, _Window):
+            gate = None
+            if isinstance(part, MaxPool):
+                gate = next((n.name for n in (previous, following) if isinstance(n, Activation) and n.name != "identity"), None)
+            _add(runs, WindowRun(part, count, gate))
+        if nonlinear and runs:
+            runs[-1].nonlinear = True
+        leading |= nonlinear and not runs
+        _repeat(runs, inner, count, nonlinear)
+    return leading
+
+
+def _repeat(runs: list[WindowRun], inner: list[WindowRun], count: int, leading: bool) -> None:
+    """Append a block's windows `count` times; `leading`: a nonlinearity stands before them in the block."""
+    if len(inner) == 1:
+        only = inner[0]
+        _add(runs, replace(only, count=only.count * count, between=only.between or (count > 1 and (leading or only.nonlinear))))
+    elif inner:
+        for _ in range(count):
+            if leading and runs:
+                runs[-1].nonlinear = True
+            for run in inner:
+                _add(runs, replace(run))
+
+
+def _end(part: Layer, which: int) -> Layer | None:
+    while isinstance(part, Stack):
+        if not part.parts:
+            return None
+        part = part.parts[which][0]
+    return part
+
+
+def _add(runs: list[WindowRun], run: WindowRun) -> None:
+    if runs and runs[-1].layer == run.layer and runs[-1].gate == run.gate:
+        runs[-1].count += run.count
+        runs[-1].between |= runs[-1].nonlinear or run.between
+        runs[-1].nonlinear = run.nonlinear
+    else:
+        runs.append(run)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A window run with its geometry and the maps it sits on."""
+
+    run: WindowRun
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    extent: tuple[int, ...] | None  # the input map of its first layer, in forward order
+    output: tuple[int, ...] | None
+
+    @property
+    def layer(self) -> _Window:
+        return self.run.layer
+
+    @property
+    def count(self) -> int:
+        return self.run.count
+
+    def step(self, kernels: Array, **options: Any) -> Step:
+        """The backward step of the whole run."""
+        growth = tuple(d * (k - 1) - sum(p) for k, d, p in zip(self.kernel, self.dilation, self.padding, strict=True))
+        extent = self.extent
+        if extent is not None and self.count > 1:
+            extent = tuple(n - (self.count - 1) * g for n, g in zip(extent, growth, strict=True))
+        before = tuple(p[0] for p in self.padding)
+        return Step(self.layer.label, kernels, self.stride, self.dilation, before, self.count, extent, growth, **options)
+
+
+def place(net: Stack, input_size: tuple[int, ...] | None) -> list[Place]:
+    """The window runs with their maps, in forward order. On a map, strided repeats are spelled out."""
+    places: list[Place] = []
+    extent = input_size
+    for run in window_runs(net):
+        geom = run.layer.geometry(net.ndim)
+        pieces = [run]
+        if (
+            extent is not None
+            and run.count > 1
+            and (set(geom[1]) != {1} or (isinstance(run.layer, AvgPool | MaxPool) and run.layer.padding != 0))
+        ):
+            pieces = [replace(run, count=1, index=run.index + i) for i in range(run.count)]
+        for piece in pieces:
+            output = None if extent is None else geometry.repeated_extent(run.layer, piece.count, extent)
+            places.append(Place(piece, *geom, extent, output))
+            extent = output
+    return places

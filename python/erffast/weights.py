@@ -1,0 +1,110 @@
+"""Weights given by users, one array per convolution: shapes, channels and draws checked against the layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _validate as check
+from .layers import Conv
+from .places import Place
+
+Array = NDArray[np.float64]
+
+
+def read_weights(weights: Any, places: Sequence[Place], n_all: int | None = None) -> tuple[list[Array], int | None]:
+    """One float64 array [draws or 1, out, in // groups, *kernel] per convolution, and the number of draws.
+
+    `n_all`: convolutions of the whole network, where only its first layers are asked for; the others' weights are ignored.
+    """
+    convs = [item for item in places if isinstance(item.layer, Conv) for _ in range(item.count)]
+    arrays = _weight_arrays(weights, len(convs) if n_all is None else n_all, len(places[0].kernel) if places else 0)
+    result: list[Array] = []
+    draws: int | None = None
+    before: tuple[int, ...] | None = None  # the shape of the last one, without draws
+    for index, (item, array) in enumerate(zip(convs, arrays, strict=False)):
+        name = f"weights[{index}]"
+        kernel, ndim, layer = item.kernel, len(item.kernel), item.layer
+        assert isinstance(layer, Conv)
+        if array.ndim < ndim or array.shape[array.ndim - ndim :] != kernel:
+            raise ValueError(f"{name} has shape {array.shape}, but convolution {index} ({layer.label}) has a kernel of shape {kernel}")
+        extra = array.ndim - ndim
+        if extra > 3:
+            raise ValueError(f"{name} has shape {array.shape}; wanted [draws,] [out, in // groups,] *kernel with the kernel {kernel}")
+        has_draws = extra in (1, 3)
+        this = array.shape[0] if has_draws else None
+        if this == 0:
+            raise ValueError(f"{name} has no draws: shape {array.shape}")
+        if index == 0:
+            draws = this
+        elif this != draws:
+            raise ValueError(
+                f"{name} has {this or 'no'} draws, but weights[0] has {draws or 'no'}: all or none have a draws axis, of one length"
+            )
+        full = array.reshape(this or 1, *((1, 1) if extra < 2 else array.shape[extra - 2 : extra]), *kernel)
+        _check_channels(full, layer, index, before)
+        before = full.shape[1:]
+        flat = full.reshape(len(full), -1).any(axis=1)
+        if not flat.all():
+            which = "" if draws is None else f" in draw {int(np.flatnonzero(~flat)[0])}"
+            raise ValueError(f"{name} (layer {layer.label}) is all zero{which}: nothing reaches the input")
+        result.append(full)
+    return result, draws
+
+
+def _check_channels(full: Array, layer: Conv, index: int, before: tuple[int, ...] | None) -> None:
+    out, inputs = full.shape[1], full.shape[2] * layer.groups
+    if not out or not inputs:
+        raise ValueError(f"weights[{index}] has no channels: shape {full.shape[1:]}")
+    if out % layer.groups:
+        raise ValueError(
+            f"weights[{index}] has {out} output channels, not a multiple of the {layer.groups} groups "
+            f"of convolution {index} ({layer.label})"
+        )
+    if layer.channels is not None and out not in (layer.channels, 1 if full.shape[1:3] == (1, 1) else layer.channels):
+        raise ValueError(f"weights[{index}] has {out} output channels, but convolution {index} ({layer.label}) has {layer.channels}")
+    if before is not None and inputs != before[0]:
+        raise ValueError(
+            f"weights[{index}] takes {inputs} input channels (shape {full.shape[1:]}), "
+            f"but weights[{index - 1}] gives {before[0]} (shape {before})"
+        )
+
+
+def _weight_arrays(weights: Any, n_convs: int, ndim: int) -> list[Array]:
+    """The weights as one array per convolution; draws axis first."""
+    weights = _from_torch(weights, "weights")
+    if isinstance(weights, np.ndarray):
+        array = check.real_array(weights, "weights").astype(np.float64, copy=False)
+        if array.ndim not in (ndim + 1, ndim + 2):
+            raise ValueError(
+                f"weights has shape {array.shape}; wanted [n_convs, *kernel] or [draws, n_convs, *kernel] "
+                f"with {ndim} kernel axes, or a list"
+            )
+        axis = array.ndim - ndim - 1
+        if array.shape[axis] != n_convs:
+            raise ValueError(f"weights has {array.shape[axis]} kernels (shape {array.shape}), but the network has {n_convs} convolutions")
+        if axis == 1 and array.shape[0] == 0:
+            raise ValueError(f"weights has draws=0: shape {array.shape}")
+        return [array[:, i] if axis else array[i] for i in range(n_convs)]
+    if not isinstance(weights, Sequence) or isinstance(weights, str):
+        raise TypeError(f"weights must be an array or a list of arrays, one per convolution, got {type(weights).__name__}")
+    if len(weights) != n_convs:
+        raise ValueError(f"weights has {len(weights)} entries, but the network has {n_convs} convolutions")
+    return [_one_array(w, f"weights[{i}]") for i, w in enumerate(weights)]
+
+
+def _one_array(value: ArrayLike, name: str) -> Array:
+    return check.real_array(_from_torch(value, name), name).astype(np.float64, copy=False)
+
+
+def _from_torch(value: Any, name: str) -> Any:
+    """A torch tensor as an array; anything else as it is."""
+    if not hasattr(value, "detach"):
+        return value
+    try:
+        return value.detach().cpu().numpy()
+    except TypeError:  # bfloat16 and its like
+        raise TypeError(f"{name} must be float32 or float64 (integers are converted), got dtype {value.dtype}") from None
