@@ -98,8 +98,8 @@ def test_the_estimate_is_never_below_the_error_in_one_axis(n: int, kind: str) ->
         error = true_error(erf, exact_chain(kernels, strides))
         assert error <= erf.error, f"case {number}: error {error:.1e}, estimate {erf.error:.1e}"
         assert not erf.error_is_bound
-        # not so careful that it says nothing: the safety factor is 10. Products of ones have no error until they pass 2**53.
-        if kind != "plus or minus one":
+        # not so careful that it says nothing: the safety factor is 10. The others' first layers are exact: integers below 2**53.
+        if kind in ("normal", "strided", "opposed"):
             assert erf.error <= 1e3 * error, f"case {number}: error {error:.1e}, estimate {erf.error:.1e}"
     assert answered > 0 or kind == "opposed"
 

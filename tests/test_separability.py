@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 import erffast as ef
 from erffast.layers import Activation, AvgPool, Conv, MaxPool, Stack
+from erffast.reference import power
 from erffast.separability import TOLERANCE, rank_one
-from strategies import batches, generator, random_case, random_products
+from strategies import batches, cases, generator, random_case, random_products
 from tolerances import tolerance
 
 Array = NDArray[np.float64]
@@ -53,6 +55,16 @@ def test_four_roundings_of_the_largest_tap_are_allowed(units: int, is_product: b
 @pytest.mark.parametrize("kernel", [[[1, 0], [0, 1]], [[1, 1], [1, -1]], [[0, 1, 0], [1, 1, 1], [0, 1, 0]], [[1, 2], [2, 4.001]]], ids=str)
 def test_other_kernels_are_not(kernel: Any) -> None:
     assert rank_one(np.array([kernel], dtype=float)) is None
+
+
+def test_small_taps_of_non_negative_kernels_have_to_agree_too() -> None:
+    """1e-30 instead of 1e-34: nothing beside the largest tap, but all of that pixel."""
+    kernel = np.array([[1.0, 1e-17], [1e-17, 1e-30]])
+    assert rank_one(kernel[None]) is None
+    assert rank_one(kernel[None] * [[1, -1], [1, 1]]) is not None
+    erf = ef.variance(Stack([Conv(2, tap_variance=kernel)]), window="full")
+    assert erf.engine == "direct"
+    np.testing.assert_allclose(np.asarray(erf), kernel, rtol=1e-15)
 
 
 def test_one_kernel_that_is_none_spoils_the_batch() -> None:
@@ -144,6 +156,27 @@ def test_a_gate_at_the_border_is_no_product() -> None:
     with pytest.raises(ValueError, match="the kernel of layer maxpool3/2:p1 is not an outer product"):
         ef.variance(net, input_size=9, unit=(0, 0), engine="separable")
     assert ef.variance(net, input_size=9, unit=(2, 2)).engine == "separable"
+
+
+@pytest.mark.parametrize("signed", [False, True], ids=["non-negative", "signed"])
+@pytest.mark.parametrize("n", [1, 30, 300])
+def test_rounded_factors_are_in_the_error(n: int, signed: bool) -> None:
+    """Factors have to be rounded, and equal layers repeat the same error: against products of exact lines."""
+    for number in cases(3, 30):
+        rng = generator(number, "rounded factors")
+        rows, columns = ([int(v) for v in rng.integers(1, 90, 3)] for _ in range(2))
+        rows[0] *= -1 if signed else 1
+        erf = ef.gradient(Stack([Conv(3)]) * n, [np.multiply.outer(rows, columns).astype(float)] * n, window="full", tol=1e-9)
+        assert erf.separable
+        for line, profile in zip((rows, columns), erf._profiles or (), strict=True):
+            exact = power(line, n, dtype=object)
+            peak = max(abs(v) for v in exact)
+            want = np.array([float(Fraction(int(v), int(peak))) for v in exact])
+            at = int(np.abs(want).argmax())
+            scale = np.ones(len(want)) if signed else want
+            shown = np.abs(want) > 2.0**-1000
+            apart = np.abs(profile / profile[at] * want[at] - want)[shown] / scale[shown]
+            assert apart.max() <= 2 * erf.error
 
 
 # ------------------------------------------------------------------------------------------------ three axes

@@ -254,10 +254,10 @@ def _separable_factors(chain: Chain, request: _Request) -> list[tuple[Array, ...
 
 
 def _arithmetic(chain: Chain, request: _Request, factors: list[tuple[Array, ...]] | None, non_negative: bool) -> tuple[str, float]:
-    """The dtype to compute in, and the estimated error of a signed chain (0 for others)."""
+    """The dtype to compute in, and the estimated error of a signed chain; of others what replacing kernels by factors costs."""
     wanted = "float64" if factors is not None else request.dtype
     if non_negative:
-        return wanted, 0.0
+        return wanted, 0.0 if factors is None else separability.factor_error(chain.steps, factors)
     relative = _condition(chain, factors)
     if wanted == "float32" and not _float32_does(relative * ROUNDOFF["float32"], request):
         wanted = "float64"
@@ -281,7 +281,8 @@ def _condition(chain: Chain, factors: list[tuple[Array, ...]] | None) -> float:
     """Estimated error in units of the roundoff; for separable chains the axes' errors add."""
     if factors is None:
         return condition.estimate_error(chain.steps, chain.draws or 1, 1.0)
-    return sum(condition.estimate_error(steps, chain.draws or 1, 1.0) for steps in condition.axis_steps(chain.steps, factors))
+    amplified = sum(condition.estimate_error(steps, chain.draws or 1, 1.0) for steps in condition.axis_steps(chain.steps, factors))
+    return amplified * (1 + separability.factor_error(chain.steps, factors) / (condition.SAFETY * ROUNDOFF["float64"]))
 
 
 def _remedy(chain: Chain, request: _Request, estimate: float, separable: bool) -> str:
@@ -379,6 +380,6 @@ def _error(
         final += ROUNDOFF["float32"]
     if not non_negative:
         return estimate + final
-    rounding = float(np.sum([o.rounding.max() for o in outcomes])) + final
+    rounding = estimate + float(np.sum([o.rounding.max() for o in outcomes])) + final
     missing = cropping.missing_share(outcomes, crop) if per_pixel else cropping.missing_of_peak(outcomes)
     return rounding + missing

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .chain import Chain, Step
 
 Array = NDArray[np.float64]
-TOLERANCE = 4 * np.finfo(np.float64).eps  # of the largest tap: what rounding a product of two factors can leave
+TOLERANCE = 4 * np.finfo(np.float64).eps  # what rounding a product of two factors can leave
 
 
 def rank_one(kernels: Array) -> tuple[Array, Array] | None:
     """Factors of matrices ``kernels[..., i, j] = rows[..., i] * columns[..., j]``, or None where one is no product.
+
+    Of kernels without negative taps every tap has to agree to the tolerance, for their images are right pixel by pixel;
+    of others, to the tolerance of the largest tap.
 
     Parameters
     ----------
@@ -30,9 +35,36 @@ def rank_one(kernels: Array) -> tuple[Array, Array] | None:
     rows = kernels[each, :, j]
     columns = kernels[each, i, :] / peak[:, None]
     product = rows[:, :, None] * columns[:, None, :]
-    if (np.abs(kernels - product).max(axis=(1, 2)) > TOLERANCE * np.abs(peak)).any():
+    if (np.abs(kernels - product) > TOLERANCE * _scale(kernels)).any():
         return None
     return rows, columns
+
+
+def _scale(kernels: Array) -> Array:
+    """What an error of a tap is measured by: the tap, or where there are negative ones the largest of its kernel."""
+    if kernels.min() >= 0:
+        return kernels
+    return np.asarray(np.abs(kernels).max(axis=tuple(range(1, kernels.ndim)), keepdims=True))
+
+
+def factor_error(steps: Sequence[Step], factors: Sequence[tuple[Array, ...]]) -> float:
+    """Relative error of a chain whose kernels are replaced by the products of their factors: the sum over its layers.
+
+    Equal layers err in the same direction, so these errors do add up. Measured as in `rank_one`: a bound for each pixel of
+    non-negative chains.
+    """
+    total = 0.0
+    for step, axes in zip(steps, factors, strict=True):
+        kernels = step.kernels.reshape(-1, *step.kernel)
+        product = np.ones(len(kernels), dtype=np.longdouble)
+        for factor in axes:
+            product = product[..., None] * factor.reshape(len(kernels), *(1,) * (product.ndim - 1), -1)
+        scale = _scale(kernels)
+        # the products' own rounding, where long double is no wider than double
+        apart = np.abs(kernels - product) / np.where(scale > 0, scale, 1) + np.finfo(np.longdouble).eps
+        worst = apart.reshape(*step.kernels.shape[:2], -1).max(axis=(1, 2))
+        total += float(worst.sum()) * (step.count if len(worst) == 1 else 1)
+    return total
 
 
 def axis_kernels(step: Step) -> tuple[Array, ...] | None:
