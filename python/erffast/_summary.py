@@ -44,7 +44,8 @@ def _sizes(erf: ERF) -> str:
 def _accounts(erf: ERF) -> str:
     of = "per pixel" if erf.accuracy == "pixel" else "of the peak"
     lost, error = _bounded(erf.lost, erf.lost_is_bound), _bounded(erf.error, erf.error_is_bound)
-    counts = "".join(f", {count} {name} draw{'s' if count > 1 else ''}" for count, name in ((erf.dead, "dead"), (erf.nonfinite, "non-finite")) if count)
+    special = ((erf.dead, "dead"), (erf.nonfinite, "non-finite"))
+    counts = "".join(f", {count} {name} draw{'s' if count > 1 else ''}" for count, name in special if count)
     return f"accounts: border {erf.border:.3g}, lost {lost}, error {error} {of}{counts}"
 
 
