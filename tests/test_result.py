@@ -348,7 +348,7 @@ def test_draws_are_summed_up_by_medians() -> None:
     lines = repr(result([profiles], method="simulated", dead=1)).splitlines()
     assert "5 draws of 8 px" in lines[0]
     assert lines[1].endswith("level 8 px (100 % of the TRF, 8), mass 95.45 % 8 px (median of 5 draws)")
-    assert lines[2].endswith(", 1 dead draws")
+    assert lines[2].endswith(", 1 dead draw")
 
 
 def test_an_image_of_zeros_says_so() -> None:
