@@ -503,12 +503,13 @@ def fake(shares: Any, *, first: int = 0, centre: float | None = None, **changed:
         "method": "exact",
         **dict.fromkeys(["border", "lost", "error"], 0.0),
         "input_size": None,
+        "dead": 0,
         "separable": True,
         "dtype": np.dtype("float64"),
         "marginal": lambda axis=-1: shares / total,
         "mean": lambda: (mean,),
         "std": lambda: (math.sqrt(shares @ (x - mean) ** 2 / total),),
-        "log10_peak": lambda: math.log10(shares.max()),
+        "_peak": lambda: (float(shares.max()), 0),
     }
     return SimpleNamespace(**{**values, **changed})
 
@@ -531,7 +532,7 @@ def test_the_right_image_passes_as_a_fake_too() -> None:
     [
         pytest.param(fake(RIGHT * (1 + 1e-6)), NAMES["mass"], id="gain"),
         pytest.param(
-            fake(RIGHT, border=1e-9, input_size=(40,), lost=0.0, log10_peak=lambda: math.log10(RIGHT.max() * 1.01)),
+            fake(RIGHT, border=1e-9, input_size=(40,), lost=0.0, _peak=lambda: (float(RIGHT.max()) * 1.01, 0)),
             NAMES["mass"],
             id="border",
         ),
@@ -606,3 +607,27 @@ def test_growth_that_is_not_the_roots_fails(monkeypatch: pytest.MonkeyPatch) -> 
 def test_mistakes_are_named(call: Callable[[], object], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "net", [ef.parse("(conv3, scale1e-150) * 1000000"), ef.Stack([Conv(3, variance_gain=1e-300)]) * 100_000], ids=["scales", "gains"]
+)
+def test_the_mass_is_compared_at_any_exponent(net: Stack) -> None:
+    assert all(c.holds for c in analytic.check(net))
+
+
+def test_a_variance_below_the_range_of_floats_leaves_no_bound() -> None:
+    checks = analytic.check(ef.Stack([Conv(4, tap_variance=[1e-300, 0, 0, 1])], ndim=1))
+    assert any(c.bound == math.inf for c in checks)
+
+
+def test_exact_coefficients_ask_for_memory_first() -> None:
+    with pytest.raises(MemoryError, match=r"the exact list of 2000001 integers .* variance\(\) gives the profile"):
+        analytic.pmf(3, 1_000_000)
+
+
+def test_nothing_is_checked_of_an_image_that_is_zero_everywhere() -> None:
+    net = ef.parse("conv4/2, conv1:p2+1", ndim=1)
+    erf = ef.variance(net, input_size=22, unit=1)
+    assert erf.dead == 1
+    assert analytic.check(erf, net=net) == analytic.check(erf) == []

@@ -691,3 +691,9 @@ def test_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> No
     with pytest.raises(OSError, match="taken"):
         erf.save(tmp_path / "taken")
     assert [p.name for p in tmp_path.rglob("*")] == ["taken"]
+
+
+def test_masked_arrays_are_refused() -> None:
+    masked = np.ma.masked_array(np.ones((2, 3)), mask=[[1, 0, 0], [0, 0, 0]])
+    with pytest.raises(TypeError, match=r"weights must be a plain array, got a masked one: fill it first"):
+        ef.gradient(ef.parse("conv3 * 2", ndim=1), masked)

@@ -409,3 +409,9 @@ def test_a_table_wraps_its_last_column_and_aligns_the_others() -> None:
 def test_rows_are_values() -> None:
     row = Row("conv3", 0, 1, (1,), (3,), (0,), None)
     assert row == Row("conv3", 0, 1, (1,), (3,), (0,), None)
+
+
+def test_a_unit_that_sees_padding_only_is_reported_in_words() -> None:
+    text = repr(ef.analyze(ef.parse("conv4/2, conv1:p2+1", ndim=1), input_size=22, unit=1))
+    assert "the image is zero everywhere: no pixel of the map changes this unit" in text
+    assert "nan" not in text

@@ -174,7 +174,7 @@ def test_the_interpreter_runs_on_while_the_engine_works() -> None:
     thread.start()
     seen = []
     try:
-        ef.gradient(ef.parse("conv7 * 100"), RNG.random((100, 7, 7)), window="full", threads=1, progress=lambda d, t: seen.append(ticks))
+        ef.gradient(ef.parse("conv7 * 200"), RNG.random((200, 7, 7)), window="full", threads=1, progress=lambda d, t: seen.append(ticks))
     finally:
         done.set()
         thread.join()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import erffast as ef
 from erffast.layers import Activation, Conv, Dropout, MaxPool, Scale, Stack
+from erffast.lowering import lower_variance
 from oracles import Exact, coefficients, exact_variance, rounded
 from strategies import FULL, batches, generator, random_map, random_stack, with_tap_variance
 from tolerances import tolerance
@@ -336,3 +337,19 @@ def test_three_axes_are_a_product() -> None:
     net = Stack([Conv((3, 2, 5), padding=((1, 1), (0, 0), (2, 1)), stride=(1, 2, 1)), Conv(3, padding=1)] * 2, ndim=3)
     check_against_integers(net, (7, 14, 8), (0, 2, 3))
     check_against_integers(net, None, (1, -2, 0))
+
+
+@pytest.mark.parametrize(
+    "text", ["(conv3, conv5) * 40", "conv2/2, (conv3:d2, conv1x4, conv3:p1) * 9, conv5", "((conv2, relu) * 3, conv3, conv2) * 8"]
+)
+def test_repeated_blocks_are_gathered_and_give_the_same_image(text: str) -> None:
+    net = ef.parse(text)
+    gathered = ef.variance(net, engine="direct", window="full")
+    one_by_one = ef.variance(ef.Stack(list(net)), engine="direct", window="full")
+    assert (gathered.origin, gathered.exponent) == (one_by_one.origin, one_by_one.exponent)
+    # two orders of the same sums, each within its own bound
+    assert np.abs(gathered.image - one_by_one.image).max() <= gathered.error + one_by_one.error
+
+
+def test_a_block_costs_no_more_steps_the_more_often_it_is_repeated() -> None:
+    assert len(lower_variance(ef.parse("(conv3, relu, conv5, relu) * 50000")).steps) == 2

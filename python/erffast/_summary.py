@@ -11,6 +11,8 @@ from ._tables import scientific
 if TYPE_CHECKING:
     from .result import ERF
 
+LONGEST = 2**19  # pixels per axis, all axes together, up to which a summary may measure them
+
 
 def summary(erf: ERF) -> str:
     """The four lines of ``repr(erf)``: where and what, sizes, accounts, how it was computed."""
@@ -35,6 +37,9 @@ def _sizes(erf: ERF) -> str:
     if np.isnan(std[0]):
         return "sizes: none, the image is zero everywhere"
     title = "sizes of the squared gradient" if erf.reduction == "signed" else "sizes"
+    if sum(erf.shape) > LONGEST:  # level_size() and mass_size() sort what they count
+        field = _by(erf.receptive_field.size)
+        return f"{title}: std {_by(map(_px, std))} px of the TRF, {field}; level_size() and mass_size() take a while for this many pixels"
     share = f"{100 * _median(erf.ratio()):.3g} % of the TRF, {_by(erf.receptive_field.size)}"
     note = f" (median of {erf.draws} draws)" if erf.draws > 1 else ""
     level, mass = _px(_median(erf.level_size())), _px(_median(erf.mass_size()))

@@ -117,6 +117,8 @@ def real_array(value: ArrayLike, name: str) -> NDArray[Any]:
     Integers, booleans and big-endian floats are converted to native float64 / float; float16, complex, strings and
     objects are refused: their values would be changed or are not real numbers.
     """
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be a plain array, got a masked one: fill it first, for example with .filled(0)")
     try:
         array = np.asarray(value)
     except ValueError as exc:  # ragged nested lists

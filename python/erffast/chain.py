@@ -92,6 +92,7 @@ class Chain:
     def layers(self) -> int:
         return sum(step.count for step in self.steps)
 
+    @cached_property
     def reach(self) -> tuple[NDArray[np.bool_], ...] | None:
         """Per axis, which pixels of the box are reached; None where the set is no product of axes."""
         supports = [_axis_supports(step) for step in self.steps]

@@ -62,7 +62,7 @@ def _analyze(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     report = analyze(args.text, **_options(args))
     if not args.quiet and args.json != "-":
-        print(report.as_text(rows=None) if args.verbose else repr(report))
+        print(report.as_text(rows=None) if args.verbose else repr(report), flush=True)  # before what is said on stderr
         if args.verbose:
             print(f"\n{time.perf_counter() - started:.2f} s")
     if args.json == "-":

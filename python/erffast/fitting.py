@@ -88,7 +88,7 @@ def stacked(fits: Sequence[Fit]) -> Fit:
 def _fit_one(weights: Weights, name: str, origin: Sequence[int]) -> Fit:
     parameters = MODELS[name](weights)
     distances: Distances = (math.nan,) * 3
-    if all(s > 0 for s in weights.std) and np.isfinite(parameters.get("covariance", np.zeros(1))).all():
+    if all(s > 0 for s in weights.std) and not _flat(parameters):
         if isinstance(weights, Product):
             distances = _product_distances(weights, parameters)
         elif isinstance(weights, Dense):
@@ -105,8 +105,6 @@ def _gaussian(weights: Weights) -> Parameters:
     covariance = np.diag(np.square(weights.std))
     if isinstance(weights, Dense) and len(weights.shape) > 1 and weights.peak > 0:
         covariance += _cross_moments(weights)
-        if np.linalg.det(covariance) <= 1e-12 * np.prod(np.diag(covariance)):
-            covariance = np.full_like(covariance, math.nan)  # the mass lies on a line or plane: no density
     return {"mean": np.array(weights.mean), "std": np.array(weights.std), "covariance": covariance}
 
 
@@ -126,6 +124,12 @@ MODELS: dict[str, Callable[[Weights], Parameters]] = {"gaussian": _gaussian, "ed
 def _centred(weights: Weights) -> list[Array]:
     """Per axis, the pixels' distances from the mean."""
     return [np.arange(n, dtype=np.float64) - c for n, c in zip(weights.shape, weights.mean, strict=True)]
+
+
+def _flat(parameters: dict[str, Array]) -> bool:
+    """Whether the mass lies on a line or plane: then a Gaussian has no density."""
+    covariance = parameters.get("covariance")
+    return covariance is not None and not np.linalg.det(covariance) > 1e-12 * np.prod(np.diag(covariance))
 
 
 def _cross_moments(weights: Dense) -> Array:

@@ -26,6 +26,8 @@ class Layer:
     def __mul__(self, times: int) -> Stack:
         return Stack([self]) * times
 
+    __rmul__ = __mul__
+
     def __add__(self, other: Layer) -> Stack:
         return Stack([self, other])
 

@@ -71,9 +71,9 @@ def lower_variance(net: Any, input_size: Any = None, unit: Any = None, layer: st
     """The chain of the variance image E[g^2] (theory: section "The variance image" of the documentation)."""
     net = geometry.upto(geometry.as_stack(net), layer)
     extent, at = _located(net, input_size, unit)
-    places = place(net, extent)
+    places = place(net, extent, commute=True)
     if extent is not None and not _touches(places, at):
-        places = place(net, None)
+        places = place(net, None, commute=True)
     where = geometry.receptive_field(net)
     with decimal.localcontext(GAINS):
         steps, gain, closed = _variance_steps(places, net.ndim)

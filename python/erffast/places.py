@@ -27,10 +27,14 @@ class WindowRun:
     index: int = 0  # of the first of its convolutions among all convolutions
 
 
-def window_runs(net: Stack) -> list[WindowRun]:
-    """The window layers of a network, run-length encoded, the multiplying layers between them dropped."""
+def window_runs(net: Stack, *, commute: bool = False) -> list[WindowRun]:
+    """The window layers of a network, run-length encoded, the multiplying layers between them dropped.
+
+    `commute`: the order of convolutions without a stride may change, as it may on the unbounded plane for kernels that
+    depend on the layer only. A block of such convolutions then costs as little as one layer, however often it is repeated.
+    """
     runs: list[WindowRun] = []
-    _collect(net, runs, None, None)
+    _collect(net, runs, None, None, commute)
     return _numbered(runs)
 
 
@@ -42,7 +46,7 @@ def _numbered(runs: list[WindowRun]) -> list[WindowRun]:
     return runs
 
 
-def _collect(net: Stack, runs: list[WindowRun], before: Layer | None, after: Layer | None) -> bool:
+def _collect(net: Stack, runs: list[WindowRun], before: Layer | None, after: Layer | None, commute: bool) -> bool:
     """Append the windows of `net`; tell whether a nonlinearity stands before the first of them."""
     leading = False
     leaves = [before, *(_end(part, 0) for part, _ in net.parts), after]
@@ -52,7 +56,8 @@ def _collect(net: Stack, runs: list[WindowRun], before: Layer | None, after: Lay
         inner: list[WindowRun] = []
         nonlinear = isinstance(part, Dropout) or (isinstance(part, Activation) and part.name != "identity")
         if isinstance(part, Stack):
-            nonlinear = _collect(part, inner, _end(part, -1) if count > 1 else previous, _end(part, 0) if count > 1 else following)
+            around = (_end(part, -1), _end(part, 0)) if count > 1 else (previous, following)
+            nonlinear = _collect(part, inner, *around, commute)
         elif isinstance(part, _Window):
             gate = None
             if isinstance(part, MaxPool):
@@ -61,8 +66,24 @@ def _collect(net: Stack, runs: list[WindowRun], before: Layer | None, after: Lay
         if nonlinear and runs:
             runs[-1].nonlinear = True
         leading |= nonlinear and not runs
+        if commute and count > 1 and all(_commutes(run) for run in inner):
+            inner, count = _gathered(inner, count, nonlinear), 1
         _repeat(runs, inner, count, nonlinear)
     return leading
+
+
+def _commutes(run: WindowRun) -> bool:
+    stride = run.layer.stride
+    return isinstance(run.layer, Conv) and (set(stride) if isinstance(stride, tuple) else {stride}) == {1}
+
+
+def _gathered(inner: list[WindowRun], count: int, leading: bool) -> list[WindowRun]:
+    """A block repeated `count` times, each of its layers in one run."""
+    nonlinear = leading or any(run.nonlinear or run.between for run in inner)
+    counts: dict[_Window, int] = {}
+    for run in inner:
+        counts[run.layer] = counts.get(run.layer, 0) + run.count * count
+    return [WindowRun(layer, times, nonlinear=nonlinear, between=nonlinear) for layer, times in counts.items()]
 
 
 def _repeat(runs: list[WindowRun], inner: list[WindowRun], count: int, leading: bool) -> None:
@@ -125,11 +146,11 @@ class Place:
         return Step(self.layer.label, kernels, self.stride, self.dilation, before, self.count, extent, growth, **options)
 
 
-def place(net: Stack, input_size: tuple[int, ...] | None) -> list[Place]:
-    """The window runs with their maps, in forward order. On a map, strided repeats are spelled out."""
+def place(net: Stack, input_size: tuple[int, ...] | None, *, commute: bool = False) -> list[Place]:
+    """The window runs with their maps, in forward order. On a map, strided repeats are spelled out and none change places."""
     places: list[Place] = []
     extent = input_size
-    for run in window_runs(net):
+    for run in window_runs(net, commute=commute and input_size is None):
         geom = run.layer.geometry(net.ndim)
         pieces = [run]
         if (

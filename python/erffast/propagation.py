@@ -368,7 +368,7 @@ def _result(
         dead=int((~alive).sum()),
         unit=chain.unit,
         input_size=chain.input_size,
-        reach=chain.reach(),
+        reach=chain.reach,
     )
 
 

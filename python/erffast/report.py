@@ -185,6 +185,9 @@ class Report:
         return "\n\n".join([head, *(table.as_text() for table in self.tables(rows=rows))])
 
     def _sizes_table(self) -> Table:
+        if self.erf.dead:
+            none = "the image is zero everywhere: no pixel of the map changes this unit, its paths all end in padding"
+            return Table("Sizes, in input pixels", (none,), [], left=(0,))
         sizes, root = self.sizes, {1: "number", 2: "square root", 3: "cube root"}[self.net.ndim]
         measured: list[tuple[str, Callable[[Any], str], str, str]] = [
             ("std", number, "std", "one standard deviation along each axis"),

@@ -182,6 +182,10 @@ class ERF(Sizes):
             logs = np.log10(self._pixels.peaks) + self._pixels.exponents * math.log10(2)
         return logs if self._pixels.has_draws else float(logs[0])
 
+    def _peak(self, draw: int = 0) -> tuple[float, int]:
+        """The true peak of a draw as (mantissa, power of two): exact where its logarithm would not be."""
+        return float(self._pixels.peaks[draw]), int(self._pixels.exponents[draw])
+
     def amplitude(self) -> ERF:
         """The root of a "square" image, as reduction "rms": what published pictures show, about sqrt(2) wider."""
         if self.reduction != "square":

@@ -102,6 +102,8 @@ def check(net_or_erf: Layer | ERF, *, net: Layer | None = None) -> list[Check]:
         raise TypeError(f"check takes a Layer or an ERF, got {net_or_erf!r}")
     if np.ndim(net_or_erf.marginal(0)) != 1:
         raise ValueError("check takes a result of one image, got one with a draws axis; check each draw by itself")
+    if net_or_erf.dead:
+        return []  # zero everywhere, as for a unit that only sees padding: theory says nothing of its shape
     if net is not None:
         return _with_net(net_or_erf, as_stack(net))
     return _alone(net_or_erf)
@@ -168,7 +170,9 @@ def _total(erf: ERF) -> Decimal:
     else:
         image = erf.image
         shares = float(image.max() / image.sum(dtype=np.float64))
-    return Decimal(10) ** Decimal(erf.log10_peak()) / Decimal(shares)
+    # not by log10_peak(): at an exponent of millions a float's logarithm has lost the mantissa
+    mantissa, exponent = erf._peak()
+    return Decimal(mantissa) * Decimal(2) ** exponent / Decimal(shares)
 
 
 def _shares(erf: ERF) -> Check:
@@ -246,6 +250,8 @@ def _berry_esseen(found: list[Step]) -> tuple[float, str]:
     n = sum(step.times for step in found)
     variances = [step.times * step.spacing**2 * tap_cumulants(step.weights).variance for step in found]
     thirds = [step.times * step.spacing**3 * third_absolute_moment(step.weights) for step in found]
+    if sum(variances) ** 1.5 == 0:  # a variance below the range of floats: no bound can be computed
+        return math.inf, BERRY_ESSEEN_SUM
     if len({(step.weights, step.spacing) for step in found}) == 1:
         return EQUAL_TERMS * (sum(thirds) / n) / ((sum(variances) / n) ** 1.5 * math.sqrt(n)), BERRY_ESSEEN
     return berry_esseen_sum(variances, thirds), BERRY_ESSEEN_SUM

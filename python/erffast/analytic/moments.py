@@ -41,13 +41,15 @@ class Cumulants:
 
     @property
     def skewness(self) -> float:
-        """kappa3 / std^3; 0 for a single point."""
-        return self.third / self.variance**1.5 if self.variance else 0.0
+        """kappa3 / std^3; 0 for a single point, and for one so nearly so that the power underflows."""
+        cube = self.variance**1.5
+        return self.third / cube if cube else 0.0
 
     @property
     def excess_kurtosis(self) -> float:
-        """kappa4 / std^4; 0 for a single point."""
-        return self.fourth / self.variance**2 if self.variance else 0.0
+        """kappa4 / std^4; 0 for a single point, and for one so nearly so that the power underflows."""
+        square = self.variance**2
+        return self.fourth / square if square else 0.0
 
 
 def tap_cumulants(weights: ArrayLike) -> Cumulants:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _validate as check
+from .._backend import require_memory
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -25,6 +26,11 @@ def coefficients(kernel: int, n: int) -> list[int]:
         The extended binomial coefficients (Neuschel, "A note on extended binomial coefficients", J. Integer Sequences 17,
         2014), from end to end.
 
+    Raises
+    ------
+    MemoryError
+        Before computing: the integers grow as n^2 in all.
+
     Notes
     -----
     With P = 1 + z + ... and Q = P^n, ``P Q' = n P' Q`` gives ``j a[j] = sum_i (i (n + 1) - j) a[j - i]``, i = 1 .. kernel - 1:
@@ -32,6 +38,11 @@ def coefficients(kernel: int, n: int) -> list[int]:
     """
     kernel, n = check.integer(kernel, "kernel", least=1), check.integer(n, "n", least=0)
     length = n * (kernel - 1) + 1
+    require_memory(
+        int(length * (n * math.log2(kernel) / 16 + 36)),  # the second half shares the integers of the first
+        f"the exact list of {length} integers of up to {n * math.log2(kernel):.0f} bits",
+        "variance() gives the profile in floating point at any depth",
+    )
     half = [1]
     for j in range(1, (length + 1) // 2):
         half.append(sum((i * (n + 1) - j) * half[j - i] for i in range(1, min(kernel, j + 1))) // j)
