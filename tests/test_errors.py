@@ -588,7 +588,7 @@ def test_options_are_keyword_only() -> None:
         "unit beyond coordinates",
         lambda: ef.variance(ef.Stack([ef.Conv(3), ef.Conv(1, stride=2**40)]), unit=2**30),
         ValueError,
-        "unit (1073741824, 1073741824) is too far out: it sees pixels beyond 2**62, the limit of coordinates",
+        "unit (1073741824, 1073741824) is too far out: it sees pixels beyond 2**46, where a float no longer tells their hundredths",
     ),
 )
 def test_maps_and_units(call: Callable[[], Any], kind: type[Exception], message: str) -> None:

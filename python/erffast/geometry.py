@@ -97,7 +97,7 @@ def receptive_field(net: Layer | Any, *, layer: str | int | None = None) -> Rece
     net : Layer
         A `Stack`, or one layer (taken as 2-D).
     layer : str or int, optional
-        Index or name of the layer whose unit is asked for; the last one by default.
+        Index or name (the first of that name) of the layer whose unit is asked for; the last one by default.
 
     Returns
     -------

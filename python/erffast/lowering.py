@@ -25,6 +25,7 @@ from .pooling import CORRELATED_GATES, correlates_gates, divisor_scales, max_poo
 from .weights import read_weights
 
 Array = NDArray[np.float64]
+FARTHEST = 2**46  # centres, means and halos are floats in input coordinates
 
 
 def _located(net: Stack, input_size: Any, unit: Any) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
@@ -42,8 +43,8 @@ def _located(net: Stack, input_size: Any, unit: Any) -> tuple[tuple[int, ...] | 
 
 
 def _box(fieldnd: ReceptiveField, unit: tuple[int, ...], extent: tuple[int, ...] | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    if any(abs(pixel) > geometry.LARGEST for corner in fieldnd.box(unit) for pixel in corner):
-        raise ValueError(f"unit {unit} is too far out: it sees pixels beyond 2**62, the limit of coordinates")
+    if any(abs(pixel) > FARTHEST for corner in fieldnd.box(unit) for pixel in corner):
+        raise ValueError(f"unit {unit} is too far out: it sees pixels beyond 2**46, where a float no longer tells their hundredths")
     box = fieldnd.box(unit, extent)
     if any(high < low for low, high in zip(*box, strict=True)):
         raise ValueError(f"unit {unit} sees padding only: no pixel of the map {extent} can change it")

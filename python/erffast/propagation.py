@@ -77,7 +77,7 @@ def variance(
     unit : int or tuple of int, optional
         The output unit asked for. By default unit 0 on the plane, ``output_size // 2`` on a map.
     layer : str or int, optional
-        Take the network up to this layer (name or index).
+        Take the network up to this layer: its index, or its name (the first of that name).
     window : "auto", "full", int or tuple of int
         Which pixels are returned; never a change of the network. "auto": the smallest certified window that leaves out at
         most `tol` of the mass. "full": the theoretical receptive field, cut by the map. A size: exactly that shape, centred

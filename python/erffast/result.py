@@ -216,7 +216,9 @@ class ERF(Sizes):
         return plot_erf(self, ax, log=log)
 
     def on_map(self) -> NDArray[Any]:
-        """The image embedded in the whole input map, zeros elsewhere, to the same exponent: [*map] or [draws, *map].
+        """The image embedded in the whole input map, zeros elsewhere: [*map] or [draws, *map].
+
+        Scaled as `image` is: true values are these times ``2.0**exponent``.
 
         Raises ValueError where there is no map; the part of an image beyond the map is cut.
         """

@@ -125,6 +125,8 @@ def draw_marginals(ax: Axes, shown: Sequence[Marginal], mass: str, ends: tuple[f
     else:
         ax.set_ylim(0, 1.3 * max([peak, *(float(m.gaussian(np.array([m.mean]))[0]) for m in shown if m.std)]))
         ax.locator_params(axis="y", nbins=5)
+        # a common power of ten stands beside the axis, not above it, where the title is
+        ax.yaxis.get_offset_text().set(horizontalalignment="right", fontsize=style.SMALL)
         _say_curves(ax, shown)
     ax.set_xlabel(f"{shown[0].name if len(shown) == 1 else 'position'} − mean, input pixels", fontsize=style.LABEL, color=style.INK)
     ax.set_ylabel(f"share of {mass}", fontsize=style.LABEL, color=style.INK)

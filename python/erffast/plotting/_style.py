@@ -84,7 +84,7 @@ def mark_ends(ax: Axes, ends: tuple[float, float], elsewhere: str) -> None:
 
 def heading(ax: Axes, text: str) -> None:
     """The heading of a panel, flush left."""
-    ax.set_title(text, loc="left", fontsize=LABEL, color=INK, fontweight="bold", pad=6)
+    ax.set_title(text, loc="left", fontsize=LABEL, color=INK, fontweight="bold", pad=6, y=1.0)  # y: stay there
 
 
 def text_width(figure: Figure, text: str, size: float, weight: str = "normal") -> float:
