@@ -22,8 +22,15 @@ struct Kernels {
   void (*scaled)(T* out, const T* values, T factor, Index n);   // out[x] = factor * values[x]
 };
 
+// Sums in double-double arithmetic, on arrays of high and low parts. Compiled without contraction (cpp/src/kernels/exact.inl).
+struct ExactKernels {
+  // (hi, lo)[x] += weight * (source_hi, source_lo)[x]
+  void (*add_scaled)(double* hi, double* lo, const double* source_hi, const double* source_lo, double weight, Index n);
+};
+
 struct KernelTable {
   const char* isa;
+  const ExactKernels* exact;
   Kernels<float> f32;
   Kernels<double> f64;
 };

@@ -1,0 +1,3 @@
+// Double-double loops for baseline.
+#define ERFFAST_EXACT exact_baseline
+#include "exact.inl"
