@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Kind = Literal["gradient", "variance", "deep variance", "covariance", "account", "std"]
+Kind = Literal["gradient", "deep gradient", "repeats", "variance", "deep variance", "covariance", "account", "std"]
 
 
 class Bound(NamedTuple):
@@ -21,6 +21,13 @@ TABLE: dict[tuple[Kind, str, str], Bound] = {
         1e-5, "of the peak: 8 layers round to some 1e-6; where more is expected the library computes in float64"
     ),
     ("gradient", "float32", "separable"): Bound(2e-7, "of the peak: profiles are float64, one rounding to float32 (6e-8) remains"),
+    ("gradient", "float32", "spectral"): Bound(2e-7, "of the peak: computed in float64, one rounding to float32 (6e-8) remains"),
+    ("deep gradient", "float64", "spectral"): Bound(
+        1e-11, "of the peak, at 1000 signed layers: frequencies are rounded to some 1e-14 of themselves, periods are certified to 1e-12"
+    ),
+    ("repeats", "float64", "spectral"): Bound(
+        1e-14, "of the peak, at 10,000 equal layers: the power is taken to a few roundings, whatever the exponent"
+    ),
     ("variance", "float64", "any"): Bound(
         1e-12, "of each pixel: positive terms only, one rounding a tap and layer: 8 x 49 x 1.1e-16 = 4e-14"
     ),

@@ -1,16 +1,17 @@
 // Double-double arithmetic: an unevaluated sum of two doubles, some 104 bits.
 //
 // The classical error-free transformations (Dekker 1971, Knuth; names as in Hida, Li, Bailey 2001). Correct only where the
-// compiler neither contracts nor reorders: files that use this are compiled with -ffp-contract=off. Functions are static, so
+// compiler neither contracts nor reorders: files that use this are compiled with -ffp-contract=off. Functions are local, so
 // that each file keeps the copy compiled for its own instruction set.
 #pragma once
 
 namespace erffast {
-namespace {
 
 struct DoubleDouble {
   double hi, lo;
 };
+
+namespace {
 
 // One operation's relative error, relative to the larger operand of a sum: 2 rounding errors of the low part and a little.
 inline constexpr double double_double_roundoff = 0x1p-103;

@@ -1,6 +1,7 @@
 // The inner loops, compiled once per instruction set and reached through one table chosen at load.
 #pragma once
 
+#include "erffast/spectral_kernels.hpp"
 #include "erffast/step.hpp"
 
 namespace erffast {
@@ -26,11 +27,20 @@ struct Kernels {
 struct ExactKernels {
   // (hi, lo)[x] += weight * (source_hi, source_lo)[x]
   void (*add_scaled)(double* hi, double* lo, const double* source_hi, const double* source_lo, double weight, Index n);
+  // Complex numbers (re, im) = z[x], as high and low parts [n] each.
+  struct Numbers {
+    double *re_hi, *re_lo, *im_hi, *im_lo;
+  };
+  // a[x] *= b[x]
+  void (*multiply)(const Numbers& a, const Numbers& b, Index n);
+  // Brings the larger component of each to [1, 2) and adds the power of two taken out to exponents [n]; zeros stay.
+  void (*normalise)(const Numbers& a, Index* exponents, Index n);
 };
 
 struct KernelTable {
   const char* isa;
   const ExactKernels* exact;
+  const SpectralKernels* spectral;
   Kernels<float> f32;
   Kernels<double> f64;
 };

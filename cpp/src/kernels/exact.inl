@@ -16,9 +16,37 @@ void add_scaled(double* hi, double* lo, const double* source_hi, const double* s
   }
 }
 
+void multiply(const ExactKernels::Numbers& a, const ExactKernels::Numbers& b, Index n) {
+#pragma GCC ivdep
+  for (Index x = 0; x < n; ++x) {
+    const DoubleDouble ar{a.re_hi[x], a.re_lo[x]}, ai{a.im_hi[x], a.im_lo[x]};
+    const DoubleDouble br{b.re_hi[x], b.re_lo[x]}, bi{b.im_hi[x], b.im_lo[x]};
+    const DoubleDouble re = ar * br - ai * bi, im = ar * bi + ai * br;
+    a.re_hi[x] = re.hi;
+    a.re_lo[x] = re.lo;
+    a.im_hi[x] = im.hi;
+    a.im_lo[x] = im.lo;
+  }
+}
+
+void normalise(const ExactKernels::Numbers& a, Index* exponents, Index n) {
+#pragma GCC ivdep
+  for (Index x = 0; x < n; ++x) {
+    const double re = __builtin_fabs(a.re_hi[x]), im = __builtin_fabs(a.im_hi[x]);
+    const std::int64_t biased = __builtin_bit_cast(std::int64_t, re > im ? re : im) >> 52;
+    const std::int64_t e = biased == 0 ? 1023 : biased;
+    const double scale = __builtin_bit_cast(double, (2046 - e) << 52);
+    a.re_hi[x] *= scale;
+    a.re_lo[x] *= scale;
+    a.im_hi[x] *= scale;
+    a.im_lo[x] *= scale;
+    exponents[x] += e - 1023;
+  }
+}
+
 }  // namespace
 
 extern const ExactKernels ERFFAST_EXACT;
-const ExactKernels ERFFAST_EXACT = {add_scaled};
+const ExactKernels ERFFAST_EXACT = {add_scaled, multiply, normalise};
 
 }  // namespace erffast

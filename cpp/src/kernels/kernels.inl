@@ -121,7 +121,8 @@ constexpr Kernels<T> kernels_for() {
 }  // namespace
 
 extern const ExactKernels ERFFAST_EXACT;
+extern const SpectralKernels ERFFAST_SPECTRAL;
 extern const KernelTable ERFFAST_TABLE;
-const KernelTable ERFFAST_TABLE = {ERFFAST_ISA_NAME, &ERFFAST_EXACT, kernels_for<float>(), kernels_for<double>()};
+const KernelTable ERFFAST_TABLE = {ERFFAST_ISA_NAME, &ERFFAST_EXACT, &ERFFAST_SPECTRAL, kernels_for<float>(), kernels_for<double>()};
 
 }  // namespace erffast

@@ -2,6 +2,7 @@
 // touches two cache lines (3x3 float64, 600 layers: 3.9 GFMA/s against 4.5 with 32 bytes on a Sapphire Rapids core).
 #define ERFFAST_TABLE table_x86_64_v4
 #define ERFFAST_EXACT exact_x86_64_v4
+#define ERFFAST_SPECTRAL spectral_x86_64_v4
 #define ERFFAST_ISA_NAME "x86-64-v4"
 #define ERFFAST_VECTOR_BYTES 32
 #include "kernels.inl"

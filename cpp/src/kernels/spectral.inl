@@ -1,0 +1,247 @@
+// Inner loops of the spectral product, included by one small file per instruction set.
+//
+// A row of taps c[-h..h] evaluates to  c0 + sum_j (c_j + c_-j) cos jv - i (c_j - c_-j) sin jv  with *real* cosines and sines.
+// Of the four real sums
+//   X = re(c_j + c_-j) cos,  Z = im(c_j + c_-j) cos,  Y = im(c_j - c_-j) sin,  W = re(c_j - c_-j) sin
+// come w(u, v) = (X + Y) + i (Z - W) and, since the taps are real, w(-u, v) = (X - Y) - i (Z + W). Kept apart for even and odd
+// j they also give (u, pi - v) and (-u, pi - v): there odd cosines and even sines change sign. Four frequencies for one set of
+// sums: 16 multiply-adds for four rows of three taps combined, 16 additions, 16 multiplications of the products: 3
+// instructions per frequency and layer, instead of 8.
+//
+// Compiled with -ffp-contract=fast. Every contraction has one form only: each statement `a += b * c` holds one product, and a
+// product that must not be fused the other way is kept apart by `rounded`; so all instruction sets with fused multiply-add
+// give the same bits.
+
+#include "erffast/spectral_kernels.hpp"
+
+#include <cstring>
+
+namespace erffast {
+namespace {
+
+constexpr Index lanes = ERFFAST_SPECTRAL_BYTES / static_cast<Index>(sizeof(double));
+typedef double V __attribute__((vector_size(ERFFAST_SPECTRAL_BYTES), aligned(8), may_alias));
+typedef std::int64_t I __attribute__((vector_size(ERFFAST_SPECTRAL_BYTES), aligned(8), may_alias));
+
+inline V all(double x) { return x - V{}; }
+inline V load(const double* p) { return *reinterpret_cast<const V*>(p); }
+inline void store(double* p, V v) { *reinterpret_cast<V*>(p) = v; }
+
+// The value as it is, hidden from contraction.
+inline V rounded(V v) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(v));
+#elif defined(__x86_64__)
+  asm("" : "+x"(v));
+#elif defined(__aarch64__)
+  asm("" : "+w"(v));
+#endif
+  return v;
+}
+
+struct Product {
+  V re, im;
+};
+
+// p *= re + i im
+inline void times(Product& p, V re, V im) {
+  V r = rounded(p.im * im);
+  r = p.re * re - r;
+  V i = rounded(p.im * re);
+  i += p.re * im;
+  p = {r, i};
+}
+
+// Brings the larger component to [1, 2) and the powers of two into the exponent.
+inline void renormalise(Product& p, I& exponent) {
+  const I magnitude_bits = I{} + 0x7fffffffffffffffLL;
+  const V a = (V)((I)p.re & magnitude_bits), b = (V)((I)p.im & magnitude_bits);
+  const V largest = a > b ? a : b;
+  I e = (I)largest >> 52;
+  e = e == 0 ? I{} + 1023 : e;  // zero stays zero
+  const V scale = (V)((2046 - e) << 52);
+  p.re *= scale;
+  p.im *= scale;
+  exponent += e - 1023;
+}
+
+// The four real sums, even and odd j apart.
+struct Sums {
+  V x[2], y[2], z[2], w[2];
+};
+
+inline void add(Sums& s, int parity, const double* c, V cosine, V sine) {
+  s.x[parity] += all(c[0]) * cosine;
+  s.z[parity] += all(c[1]) * cosine;
+  s.y[parity] += all(c[2]) * sine;
+  s.w[parity] += all(c[3]) * sine;
+}
+
+// H >= 0: that many terms, unrolled; -1: `half` of them.
+template <int H>
+inline Sums evaluate(const double* c, Index half, const double* cosines, const double* sines) {
+  Sums s = {{all(c[0]), V{}}, {V{}, V{}}, {all(c[1]), V{}}, {V{}, V{}}};
+  c += 2;
+  if constexpr (H >= 0) {
+#pragma GCC unroll 8
+    for (int j = 1; j <= H; ++j) add(s, j & 1, c + 4 * (j - 1), load(cosines + (j - 1) * lanes), load(sines + (j - 1) * lanes));
+  } else {
+    for (Index j = 1; j <= half; j += 2) add(s, 1, c + 4 * (j - 1), load(cosines + (j - 1) * lanes), load(sines + (j - 1) * lanes));
+    for (Index j = 2; j <= half; j += 2) add(s, 0, c + 4 * (j - 1), load(cosines + (j - 1) * lanes), load(sines + (j - 1) * lanes));
+  }
+  return s;
+}
+
+template <int H, bool Mirrored, bool Paired>
+inline const double* run(const double* c, Index n_groups, Index half, const double* cosines, const double* sines, Product (&p)[4]) {
+  const Index size = 2 + 4 * half;
+  for (Index g = 0; g < n_groups; ++g, c += size) {
+    const Sums s = evaluate<H>(c, half, cosines, sines);
+    {
+      const V x = s.x[0] + s.x[1], y = s.y[0] + s.y[1], z = s.z[0] + s.z[1], w = s.w[0] + s.w[1];
+      times(p[0], x + y, z - w);
+      if constexpr (Paired) times(p[1], x - y, -(z + w));
+    }
+    if constexpr (Mirrored) {
+      const V x = s.x[0] - s.x[1], y = s.y[1] - s.y[0], z = s.z[0] - s.z[1], w = s.w[1] - s.w[0];
+      times(p[2], x + y, z - w);
+      if constexpr (Paired) times(p[3], x - y, -(z + w));
+    }
+  }
+  return c;
+}
+
+template <bool Mirrored, bool Paired>
+void multiply_row(const double* coefficients, const Group* groups, Index n_groups, const double* cosines, const double* sines,
+                  Index table_half, Index vectors, bool first, const RowState& state) {
+  const auto used = [](int q) { return (Mirrored || q < 2) && (Paired || q % 2 == 0); };
+  for (Index b = 0; b < vectors; ++b) {
+    Product p[4] = {};
+    I exponent[4] = {};
+    for (int q = 0; q < 4; ++q) {
+      if (!used(q)) continue;
+      if (first) {
+        p[q].re = all(1.0);
+      } else {
+        p[q] = {load(state.re[q] + b * lanes), load(state.im[q] + b * lanes)};
+        std::memcpy(&exponent[q], state.exponent[q] + b * lanes, sizeof(I));
+      }
+    }
+    const double* cx = cosines + b * table_half * lanes;
+    const double* sx = sines + b * table_half * lanes;
+    const double* c = coefficients;
+    for (Index g = 0; g < n_groups;) {
+      Index n = 1;  // equal groups up to the next renormalisation in one loop
+      while (!groups[g + n - 1].renormalise && g + n < n_groups && groups[g + n].half == groups[g].half) ++n;
+      const Index half = groups[g].half;
+      switch (half) {
+        case 0: c = run<0, Mirrored, Paired>(c, n, 0, cx, sx, p); break;
+        case 1: c = run<1, Mirrored, Paired>(c, n, 1, cx, sx, p); break;
+        case 2: c = run<2, Mirrored, Paired>(c, n, 2, cx, sx, p); break;
+        case 3: c = run<3, Mirrored, Paired>(c, n, 3, cx, sx, p); break;
+        case 4: c = run<4, Mirrored, Paired>(c, n, 4, cx, sx, p); break;
+        case 6: c = run<6, Mirrored, Paired>(c, n, 6, cx, sx, p); break;
+        case 8: c = run<8, Mirrored, Paired>(c, n, 8, cx, sx, p); break;
+        default: c = run<-1, Mirrored, Paired>(c, n, half, cx, sx, p); break;
+      }
+      g += n;
+      if (groups[g - 1].renormalise || g == n_groups) {
+        for (int q = 0; q < 4; ++q) {
+          if (used(q)) renormalise(p[q], exponent[q]);
+        }
+      }
+    }
+    for (int q = 0; q < 4; ++q) {
+      if (!used(q)) continue;
+      store(state.re[q] + b * lanes, p[q].re);
+      store(state.im[q] + b * lanes, p[q].im);
+      std::memcpy(state.exponent[q] + b * lanes, &exponent[q], sizeof(I));
+    }
+  }
+}
+
+void multiply(const double* coefficients, const Group* groups, Index n_groups, const double* cosines, const double* sines,
+              Index table_half, Index vectors, bool mirrored, bool paired, bool first, const RowState& state) {
+  const auto go = mirrored ? (paired ? multiply_row<true, true> : multiply_row<true, false>)
+                           : (paired ? multiply_row<false, true> : multiply_row<false, false>);
+  go(coefficients, groups, n_groups, cosines, sines, table_half, vectors, first, state);
+}
+
+// ------------------------------------------------------------------------------------------------ coefficients
+
+struct Tap {
+  V re, im;
+};
+
+// The row of one layer at column b: the sum over its kernel rows.
+inline Tap row_tap(const Folded& layer, Index b, const double* cosines, const double* sines) {
+  const Index width = 2 * layer.half_x + 1;
+  Tap t = {all(layer.even[b]), V{}};
+  for (Index y = 1; y <= layer.half_y; ++y) {
+    t.re += all(layer.even[y * width + b]) * load(cosines + y * lanes);
+    t.im += all(layer.odd[y * width + b]) * load(sines + y * lanes);
+  }
+  return t;
+}
+
+// Writes c[j] and c[-j] (equal for j = 0) as coefficients, one lane to each table.
+inline void write(const Tap& right, const Tap& left, Index j, double* const* out) {
+  if (j == 0) {
+    for (Index l = 0; l < lanes; ++l) {
+      out[l][0] = right.re[l];
+      out[l][1] = right.im[l];
+    }
+    return;
+  }
+  const V a = right.re + left.re, b = right.im + left.im, c = right.im - left.im, d = right.re - left.re;
+  for (Index l = 0; l < lanes; ++l) {
+    double* o = out[l] + 4 * j - 2;
+    o[0] = a[l];
+    o[1] = b[l];
+    o[2] = c[l];
+    o[3] = d[l];
+  }
+}
+
+void compose(const Folded* layers, Index n_layers, Index half, const double* cosines, const double* sines, double* const* out) {
+  if (n_layers == 1) {
+    for (Index j = 0; j <= half; ++j) {
+      write(row_tap(layers[0], half + j, cosines, sines), row_tap(layers[0], half - j, cosines, sines), j, out);
+    }
+    return;
+  }
+  constexpr Index most = 2 * Group::largest_half + 1;
+  Tap c[most], next[most], t[most];
+  Index n = 1;
+  c[0] = {all(1.0), V{}};
+  for (Index p = 0; p < n_layers; ++p) {
+    const Index width = 2 * layers[p].half_x + 1;
+    for (Index b = 0; b < width; ++b) t[b] = row_tap(layers[p], b, cosines, sines);
+    if (p == 0) {
+      for (Index b = 0; b < width; ++b) c[b] = t[b];
+      n = width;
+      continue;
+    }
+    for (Index i = 0; i < n + width - 1; ++i) {
+      Tap sum = {};
+      for (Index b = i < n ? 0 : i - n + 1; b < width && b <= i; ++b) {
+        const Tap& u = c[i - b];
+        sum.re += u.re * t[b].re;
+        sum.re -= u.im * t[b].im;
+        sum.im += u.re * t[b].im;
+        sum.im += u.im * t[b].re;
+      }
+      next[i] = sum;
+    }
+    n += width - 1;
+    for (Index i = 0; i < n; ++i) c[i] = next[i];
+  }
+  for (Index j = 0; j <= half; ++j) write(c[half + j], c[half - j], j, out);
+}
+
+}  // namespace
+
+extern const SpectralKernels ERFFAST_SPECTRAL;
+const SpectralKernels ERFFAST_SPECTRAL = {lanes, compose, multiply};
+
+}  // namespace erffast

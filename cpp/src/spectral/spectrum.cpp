@@ -1,0 +1,113 @@
+// The spectrum of a chain: layers of one spacing on the coarsest grid that holds them, repeats by powers, one exponent at the end.
+#include "erffast/spectrum.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "product.hpp"
+#include "repeats.hpp"
+#include "sampled.hpp"
+
+namespace erffast {
+namespace {
+
+bool repeated(const Layers& run) { return run.count > 1; }
+
+// Rows [0, n) shared out to the team.
+template <class Row>
+void each_row(Team& team, Index n, Monitor& monitor, Index work, const Row& row) {
+  team.run([&](int thread) {
+    for (Index r = first_item(n, thread, team.size()); r < first_item(n, thread + 1, team.size()) && !monitor.stopped(); ++r) {
+      row(r);
+      if (thread == 0) monitor.tick(work);
+    }
+  });
+  monitor.throw_if_stopped();
+}
+
+int binary_exponent(const Complex& z) {
+  int e;
+  std::frexp(std::max(std::abs(z.real()), std::abs(z.imag())), &e);
+  return e;
+}
+
+Complex scaled(const Complex& z, int e) { return {std::ldexp(z.real(), e), std::ldexp(z.imag(), e)}; }
+
+// Brings the largest component of each draw to [0.5, 1).
+void align(const Frequencies& f, Index draws, const Spectrum& spectrum, Index* exponents, Team& team, Monitor& monitor) {
+  constexpr Index none = std::numeric_limits<Index>::min();
+  std::vector<Index> tops(static_cast<std::size_t>(draws * f.rows()), none);
+  each_row(team, draws * f.rows(), monitor, f.columns() * 4, [&](Index row) {
+    for (Index i = row * f.columns(); i < (row + 1) * f.columns(); ++i) {
+      const Complex& z = spectrum.values[i];
+      if (z.real() == 0 && z.imag() == 0) continue;
+      tops[static_cast<std::size_t>(row)] = std::max(tops[static_cast<std::size_t>(row)], binary_exponent(z) + Index{spectrum.exponents[i]});
+    }
+  });
+  std::vector<Index> top(static_cast<std::size_t>(draws));
+  for (Index d = 0; d < draws; ++d) {
+    const auto first = tops.begin() + d * f.rows();
+    const Index largest = *std::max_element(first, first + f.rows());
+    top[static_cast<std::size_t>(d)] = largest == none ? 0 : largest;
+    exponents[d] += top[static_cast<std::size_t>(d)];
+  }
+  each_row(team, draws * f.rows(), monitor, f.columns() * 4, [&](Index row) {
+    const Index shift = top[static_cast<std::size_t>(row / f.rows())];
+    for (Index i = row * f.columns(); i < (row + 1) * f.columns(); ++i) {
+      const Index e = std::clamp<Index>(spectrum.exponents[i] - shift, -2000, 2000);
+      spectrum.values[i] = e < -1100 ? Complex() : scaled(spectrum.values[i], static_cast<int>(e));
+    }
+  });
+}
+
+}  // namespace
+
+void spectrum(const std::vector<Layers>& layers, const Frequencies& f, Index draws, int threads, Index memory_limit, Complex* values,
+              Index* exponents, Monitor& monitor) {
+  FlushDenormals flush;
+  const double total = static_cast<double>(draws) * static_cast<double>(f.size());
+  if (total * sizeof(std::int32_t) > static_cast<double>(memory_limit)) throw MemoryLimit(static_cast<Index>(std::min(total * 4, 0x1p62)));
+  Team team(draws * f.size() < 4000 ? 1 : threads);
+  std::vector<std::int32_t> powers(static_cast<std::size_t>(draws * f.size()), 0);
+  const Spectrum target{values, powers.data()};
+  std::fill_n(exponents, draws, 0);
+
+  std::vector<const Layers*> here;  // on these frequencies themselves
+  std::map<std::pair<Index, Index>, std::vector<const Layers*>> elsewhere;
+  for (const Layers& run : layers) {
+    if (repeated(run)) continue;
+    if (f.banded || (run.spacing[0] == 1 && run.spacing[1] == 1)) {
+      here.push_back(&run);
+    } else {
+      elsewhere[{run.spacing[0], run.spacing[1]}].push_back(&run);
+    }
+  }
+  if (here.empty()) {
+    std::fill_n(values, draws * f.size(), Complex(1));
+  } else {
+    product(here, f, draws, team, monitor, target);
+  }
+  for (const auto& [spacing, runs] : elsewhere) {
+    const Sampled factor(runs, f, draws, team, monitor);
+    each_row(team, draws * f.rows(), monitor, f.columns() * 8, [&](Index row) {
+      for (Index v = 0; v < f.columns(); ++v) {
+        const Index i = row * f.columns() + v;
+        const auto [z, e] = factor.at(row / f.rows(), row % f.rows(), v);
+        const Complex p = {values[i].real() * z.real() - values[i].imag() * z.imag(), values[i].real() * z.imag() + values[i].imag() * z.real()};
+        const int up = p == Complex() ? 0 : binary_exponent(p);
+        values[i] = scaled(p, -up);
+        powers[static_cast<std::size_t>(i)] += e + up;
+      }
+    });
+  }
+  std::vector<const Layers*> powered;
+  for (const Layers& run : layers) {
+    if (repeated(run)) powered.push_back(&run);
+  }
+  if (!powered.empty()) multiply_powers(powered, f, draws, team, monitor, target, exponents);
+  align(f, draws, target, exponents, team, monitor);
+}
+
+}  // namespace erffast

@@ -1,0 +1,1 @@
+"""The spectral engine: products of transfer functions, and one inverse Fourier transform."""

@@ -1,0 +1,137 @@
+"""Transfer functions of a chain: what multiplies at each frequency, and where the image stands.
+
+A step whose input map has the spacing J (input pixels between neighbours) multiplies the spectrum of the image by
+``sum_a w[a] exp(-i frequency . J (d a - p))``. The taps are handed to the native product centred; what that moves the image by
+is an integer, kept in `Transfer.origin`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..chain import Chain, Step
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Kernels whose taps are equally far apart.
+
+    Attributes
+    ----------
+    taps : float64 [n_kernels, 1 or draws, rows, columns]
+        Largest tap of each kernel in [0.5, 1). Tap (a, b) stands at ``(a - (rows - 1) // 2, b - (columns - 1) // 2)`` times the
+        spacing.
+    spacing : tuple of two int
+        Input pixels between neighbouring taps, per axis.
+    count : int
+        How often each kernel is used; above 1 there is one kernel.
+    """
+
+    taps: Array
+    spacing: tuple[int, int]
+    count: int
+
+    @property
+    def reach(self) -> tuple[tuple[int, int], ...]:
+        """Per axis, how far all of these layers together reach before and after the centre, in input pixels."""
+        times = self.count * len(self.taps)
+        return tuple(((k - 1) // 2 * s * times, k // 2 * s * times) for k, s in zip(self.taps.shape[2:], self.spacing, strict=True))
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A chain as a product of transfer functions; always two axes, of which 1-D chains use the second.
+
+    Attributes
+    ----------
+    layers : tuple of Layers
+    origin : tuple of two int
+        Input coordinate where the centred taps of all layers meet: phase 0 of the product.
+    low, high : tuple of two int
+        First and last input pixel that can be reached.
+    exponents : int64 [draws]
+        Powers of two taken out of the taps.
+    """
+
+    layers: tuple[Layers, ...]
+    origin: tuple[int, int]
+    low: tuple[int, int]
+    high: tuple[int, int]
+    exponents: NDArray[np.int64]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Pixels of the whole support, per axis."""
+        return self.high[0] - self.low[0] + 1, self.high[1] - self.low[1] + 1
+
+    @property
+    def draws(self) -> int:
+        return len(self.exponents)
+
+    def native(self) -> list[tuple[Array, tuple[int, int], int]]:
+        """The layers as the native functions take them."""
+        return [(layer.taps, layer.spacing, layer.count) for layer in self.layers]
+
+
+def applies(chain: Chain) -> str:
+    """Why a chain has no product of transfer functions; empty where it has."""
+    if chain.bounded or any(s.scales is not None or s.gate is not None for s in chain.steps):
+        return "the border of the map cuts layer by layer, which a spectrum cannot do"
+    if chain.channels != 1 or any(s.kernels.shape[2:4] != (1, 1) for s in chain.steps):
+        return "its layers have several channels"
+    if chain.ndim == 3:
+        return "it has three axes"
+    return ""
+
+
+def transfer(chain: Chain, *, axis: int | None = None, factors: Sequence[tuple[Array, ...]] | None = None) -> Transfer:
+    """The transfer functions of a chain, or along one axis of a separable one, whose kernels are then given as `factors`."""
+    axes = range(chain.ndim) if axis is None else (axis,)
+    jump = [1] * chain.ndim
+    layers: list[Layers] = []
+    origin, low, high = [0] * chain.ndim, [0] * chain.ndim, [0] * chain.ndim
+    exponents = np.zeros(chain.draws or 1, dtype=np.int64)
+    for index, step in reversed(list(enumerate(chain.steps))):
+        kernels = step.kernels[:, :, 0, 0] if factors is None else factors[index][axis or 0]
+        taps, shifts = _scaled(kernels.reshape(*kernels.shape[:2], *((1,) * (2 - len(axes))), *kernels.shape[2:]))
+        exponents += shifts.sum(axis=0) * (step.count // len(shifts))
+        for piece, count, strides in _pieces(taps, step):
+            spacing = tuple(jump[a] * step.dilation[a] for a in axes)
+            layer = Layers(piece, (1, *spacing) if len(axes) == 1 else spacing, count)  # type: ignore[arg-type]
+            layers.append(layer)
+            for a, (before, after) in zip(axes, layer.reach[-len(axes) :], strict=True):
+                times = count * len(piece)
+                centre = jump[a] * (step.dilation[a] * ((step.kernel[a] - 1) // 2) - step.before[a]) * times
+                origin[a] += centre
+                low[a] += centre - before
+                high[a] += centre + after
+            jump = [j * s for j, s in zip(jump, strides, strict=True)]
+    start = [j * u for j, u in zip(jump, chain.unit, strict=True)]
+
+    def placed(values: list[int]) -> tuple[int, int]:
+        both = [values[a] + start[a] for a in axes]
+        return (0, both[0]) if len(both) == 1 else (both[0], both[1])
+
+    return Transfer(tuple(layers), placed(origin), placed(low), placed(high), exponents)
+
+
+def _pieces(taps: Array, step: Step) -> Iterable[tuple[Array, int, tuple[int, ...]]]:
+    """A run as (kernels, count, stride): in one piece without a stride; with one, layer by layer from the input."""
+    if set(step.stride) == {1}:
+        yield taps, step.count if len(taps) == 1 else 1, step.stride
+        return
+    for i in reversed(range(step.count)):
+        which = i if len(taps) > 1 else 0
+        yield taps[which : which + 1], 1, step.stride
+
+
+def _scaled(kernels: Array) -> tuple[Array, NDArray[np.int64]]:
+    """Kernels [n, draws, rows, columns] with their largest tap in [0.5, 1), and the powers of two taken out, [n, draws]."""
+    shifts = np.frexp(np.abs(kernels).max(axis=(2, 3)))[1].astype(np.int64)
+    return np.ascontiguousarray(np.ldexp(kernels, -shifts[:, :, None, None])), shifts
