@@ -17,8 +17,10 @@ from . import _core
 from ._validate import integer
 from .errors import BackendUnavailable
 
-# Signatures of _core.propagate_f32 / _f64 and outer_f32 / _f64 are the same for every backend.
+# These have the same signatures in every backend.
 PROPAGATE: dict[str, Any] = {"float32": _core.propagate_f32, "float64": _core.propagate_f64}
+SPECTRUM = _core.spectrum
+PROBE = _core.probe
 OUTER: dict[str, Any] = {"float32": _core.outer_f32, "float64": _core.outer_f64}
 
 

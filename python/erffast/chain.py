@@ -16,6 +16,7 @@ from .geometry import AxisRun, ReceptiveField
 from .layers import Stack
 
 Array = NDArray[np.float64]
+Box = tuple[tuple[int, ...], tuple[int, ...]]  # first and last pixel
 
 # Gains multiply over up to millions of layers: 50 digits lose nothing, and the exponent has no limit a network could reach.
 GAINS = decimal.Context(prec=50, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[decimal.InvalidOperation, decimal.DivisionByZero])

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _validate as check
-from .chain import Chain
-from .execution import Box, Outcome
+from .chain import Box, Chain
+from .execution import Outcome
 
 Array = NDArray[np.float64]
 SUMS = 2.0**-40  # relative rounding error of a sum of thousands of positive pixels in float64, several times over

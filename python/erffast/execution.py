@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from . import _backend
 from ._progress import Meter
-from .chain import Chain, Step
+from .chain import Box, Chain, Step
 
 Array = NDArray[np.float64]
-Box = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -93,9 +92,7 @@ class Outcome:
     def write(self, box: Box, factors: Array) -> NDArray[Any]:
         """Pixels of a box times one factor per draw: [draws, *shape of these axes]."""
         shape = tuple(box[1][a] - box[0][a] + 1 for a in self.axes)
-        pixels = self.draws * math.prod(shape)
-        _backend.require_memory(pixels * np.dtype(self.dtype).itemsize, f"an image of {' x '.join(map(str, shape))} pixels", self._remedy)
-        out = np.empty((self.draws, *shape), dtype=self.dtype)
+        out = reserve((self.draws, *shape), self.dtype, self._remedy)
         self.written_peaks = self.peaks * factors
         corner = [box[0][a] for a in self.axes]
         y0, x0 = corner if len(corner) == 2 else (int(self._rects[0, 0]), corner[0])
@@ -108,6 +105,13 @@ class Outcome:
     def _axis(self, native: int) -> int | None:
         index = native - 2 + len(self.axes)
         return self.axes[index] if index >= 0 else None
+
+
+def reserve(shape: tuple[int, ...], dtype: str, remedy: str) -> NDArray[Any]:
+    """An array for images [draws, *sides]; MemoryError with the remedy where it does not fit."""
+    needed = math.prod(shape) * np.dtype(dtype).itemsize
+    _backend.require_memory(needed, f"an image of {' x '.join(map(str, shape[1:]))} pixels", remedy)
+    return np.empty(shape, dtype=dtype)
 
 
 def run_direct(chain: Chain, *, dtype: str, trim: float, resources: Resources) -> list[Outcome]:

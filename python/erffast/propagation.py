@@ -11,13 +11,12 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _backend, condition, cropping, execution, separability
+from . import _backend, cropping, execution, separability
 from . import _validate as check
 from ._progress import Progress, meter
 from ._validate import Ints
-from .chain import GAINS, Chain
-from .cropping import Box
-from .errors import AccuracyError, BackendUnavailable
+from .chain import GAINS, Box, Chain
+from .choice import FLOAT32_TOLERANCE, ROUNDOFF, Choice, choose
 from .execution import Outcome, Resources
 from .layers import Layer
 from .lowering import lower_gradient, lower_variance
@@ -29,23 +28,24 @@ Engine: TypeAlias = Literal["auto", "direct", "separable", "spectral"]
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
 Dtype: TypeAlias = Literal["float64", "float32"]
 Window: TypeAlias = Literal["auto", "full"] | Ints
+Period: TypeAlias = Literal["auto", "full"]
 
-ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24}
 # Trimming of non-negative chains where each pixel is to be right: far below any pixel an automatic window shows (a corner
 # 7 standard deviations out on both axes holds 1e-25 or so). Checked afterwards; a second run follows where it was not enough.
 FINE_TRIM = 2.0**-140
 # Where errors count against the peak: what is trimmed may all come to lie on one pixel, while the mass is that of thousands.
 PEAK_TRIM = 2.0**-13
-# A signed float32 result is computed in float64 where float32 arithmetic is not expected to keep this share of the peak.
-FLOAT32_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
-class _Request:
+class Request:
+    """The options of a call, checked."""
+
     window: Window
     tol: float
     accuracy: str
     engine: str
+    period: str
     dtype: str
     threads: int
     progress: Progress
@@ -61,6 +61,7 @@ def variance(
     tol: float = 1e-12,
     accuracy: Accuracy = "auto",
     engine: Engine = "auto",
+    period: Period = "auto",
     device: Device = "auto",
     dtype: Dtype = "float64",
     threads: int = 0,
@@ -86,8 +87,11 @@ def variance(
         Share of the mass an automatic window may leave out, and the error allowed.
     accuracy : "auto", "pixel" or "peak"
         "pixel" (the default here): every pixel is right relative to itself. "peak": relative to the peak, faster.
-    engine : "auto", "direct" or "separable"
-        How it is computed; "auto" takes "separable" where every kernel is an outer product.
+    engine : "auto", "direct", "separable" or "spectral"
+        How it is computed. "auto" takes "separable" where every kernel is an outer product, "direct" otherwise; with
+        ``accuracy="peak"`` deep stacks take "spectral". `ERF.reason` says why.
+    period : "auto" or "full"
+        For signed kernels in the spectral engine: the smallest period that holds the image, or its whole support.
     device : "auto", "cpu" or "cuda"
     dtype : "float64" or "float32"
         Of the image and the arithmetic of the direct engine.
@@ -131,7 +135,7 @@ def variance(
     >>> [round(s, 4) for s in erf.std()]
     [3.6515, 3.6515]
     """
-    request = _request(window, tol, accuracy, engine, device, dtype, threads, progress)
+    request = _request(window, tol, accuracy, engine, period, device, dtype, threads, progress)
     return _solve(lower_variance(net, input_size, unit, layer), request)
 
 
@@ -146,6 +150,7 @@ def gradient(
     tol: float = 1e-12,
     accuracy: Accuracy = "auto",
     engine: Engine = "auto",
+    period: Period = "auto",
     device: Device = "auto",
     dtype: Dtype = "float64",
     threads: int = 0,
@@ -162,9 +167,10 @@ def gradient(
         [out, in // groups, *kernel], each with an optional leading draws axis (all or none). float32 or float64, finite.
         With several channels the unit is summed over the output channels, and the gradient over the input channels: the
         response to a grey-level change.
-    input_size, unit, layer, window, tol, accuracy, engine, device, dtype, threads, progress
+    input_size, unit, layer, window, tol, accuracy, engine, period, device, dtype, threads, progress
         As in `variance`. "auto" windows of chains with negative taps are the full receptive field, and their accuracy is
-        relative to the peak.
+        relative to the peak. They take the spectral engine on the plane, unless they are shallow; ``period="auto"`` computes
+        only where the image is not zero to within `tol`, an estimate, ``period="full"`` all of it.
 
     Returns
     -------
@@ -174,7 +180,9 @@ def gradient(
     Raises
     ------
     AccuracyError
-        Deep chains of signed kernels amplify rounding layer by layer; where the estimate exceeds `tol` nothing is returned.
+        Deep chains of signed kernels amplify rounding layer by layer. The spectral engine does not, but it is for the plane
+        and for one channel; elsewhere double-double arithmetic serves, and where even its estimate exceeds `tol` nothing is
+        returned.
     ValueError, TypeError, MemoryError
         As in `variance`.
 
@@ -190,11 +198,13 @@ def gradient(
     >>> (np.asarray(erf), erf.origin)
     (array([ 1.,  2.,  2., -2., -3.]), (-2,))
     """
-    request = _request(window, tol, accuracy, engine, device, dtype, threads, progress)
+    request = _request(window, tol, accuracy, engine, period, device, dtype, threads, progress)
     return _solve(lower_gradient(net, weights, input_size, unit, layer), request)
 
 
-def _request(window: Any, tol: Any, accuracy: Any, engine: Any, device: Any, dtype: Any, threads: Any, progress: Any) -> _Request:
+def _request(
+    window: Any, tol: Any, accuracy: Any, engine: Any, period: Any, device: Any, dtype: Any, threads: Any, progress: Any
+) -> Request:
     if isinstance(window, str):
         if window not in ("auto", "full"):
             raise ValueError(f"window must be 'auto', 'full' or a size in pixels, got {window!r}")
@@ -205,95 +215,58 @@ def _request(window: Any, tol: Any, accuracy: Any, engine: Any, device: Any, dty
         raise ValueError(f"tol must lie between 0 and 1, got {tol}")
     check.choice(accuracy, "accuracy", ("auto", "pixel", "peak"))
     check.choice(engine, "engine", ("auto", "direct", "separable", "spectral"))
-    if engine == "spectral":
-        raise BackendUnavailable('engine="spectral" is not in this version; use engine="auto"')
+    check.choice(period, "period", ("auto", "full"))
     check.choice(device, "device", ("auto", "cpu", "cuda"))
     _backend.require_device(device)
     check.choice(dtype, "dtype", ("float64", "float32"))
-    return _Request(window, tol, accuracy, engine, dtype, _backend.thread_count(threads), progress)
+    return Request(window, tol, accuracy, engine, period, dtype, _backend.thread_count(threads), progress)
 
 
 # ------------------------------------------------------------------------------------------------ one chain
 
 
-def _solve(chain: Chain, request: _Request) -> ERF:
-    non_negative = chain.non_negative
-    if request.accuracy == "pixel" and not non_negative:
-        raise ValueError(
-            'accuracy="pixel" needs kernels without negative taps; signed chains keep an error relative to the peak (accuracy="peak")'
-        )
-    per_pixel = non_negative and request.accuracy != "peak"
-    factors = _separable_factors(chain, request)
-    arithmetic, estimate = _arithmetic(chain, request, factors, non_negative)
-    box = cropping.requested_box(chain, request.window, automatic=non_negative)
+def _solve(chain: Chain, request: Request) -> ERF:
+    choice = choose(chain, request)
     with meter(request.progress) as counted:
-        resources = Resources(request.threads, _backend.memory_limit(), counted, _remedy(chain, request, estimate, factors is not None))
-
-        def run(trim: float) -> list[Outcome]:
-            if factors is None:
-                return execution.run_direct(chain, dtype=arithmetic, trim=trim, resources=resources)
-            return execution.run_separable(chain, factors, trim=trim, resources=resources)
-
-        outcomes, crop = _run_trimmed(chain, run, box, request.tol, per_pixel, non_negative)
-    return _result(chain, request, outcomes, crop, arithmetic, estimate, per_pixel, factors is not None)
+        resources = Resources(request.threads, _backend.memory_limit(), counted, _remedy(chain, request, choice))
+        outcomes, crop = _run(chain, request, choice, resources)
+    return _result(chain, request, outcomes, crop, choice)
 
 
-def _separable_factors(chain: Chain, request: _Request) -> list[tuple[Array, ...]] | None:
-    if request.engine == "direct" or (request.engine == "auto" and chain.ndim == 1):
-        if chain.ndim == 3:
-            raise ValueError('engine="direct" is for 1-D and 2-D networks; 3-D networks need engine="separable"')
-        return None
-    found = separability.separate(chain)
-    if not isinstance(found, str):
-        return found
-    if request.engine == "separable":
-        raise ValueError(f'engine="separable" does not apply: the kernel of layer {found} is not an outer product of one vector per axis')
-    if chain.ndim == 3:
-        raise ValueError(f"3-D networks need separable kernels: the kernel of layer {found} is not an outer product of one vector per axis")
-    return None
+def _run(chain: Chain, request: Request, choice: Choice, resources: Resources) -> tuple[list[Any], Box]:
+    box = cropping.requested_box(chain, request.window, automatic=chain.non_negative)
+    if choice.engine == "spectral":
+        return _run_spectral(chain, request, choice, box, resources)
+
+    def run(trim: float) -> list[Outcome]:
+        if choice.factors is None:
+            return execution.run_direct(chain, dtype=choice.arithmetic, trim=trim, resources=resources)
+        return execution.run_separable(chain, choice.factors, trim=trim, resources=resources)
+
+    return _run_trimmed(chain, run, box, request.tol, choice.per_pixel, chain.non_negative)
 
 
-def _arithmetic(chain: Chain, request: _Request, factors: list[tuple[Array, ...]] | None, non_negative: bool) -> tuple[str, float]:
-    """The dtype to compute in, and the estimated error of a signed chain; of others what replacing kernels by factors costs."""
-    wanted = "float64" if factors is not None else request.dtype
-    if non_negative:
-        return wanted, 0.0 if factors is None else separability.factor_error(chain.steps, factors)
-    relative = _condition(chain, factors)
-    if wanted == "float32" and not _float32_does(relative * ROUNDOFF["float32"], request):
-        wanted = "float64"
-    estimate = relative * ROUNDOFF[wanted]
-    floor = 0.0 if request.dtype == "float64" else FLOAT32_TOLERANCE
-    if estimate > max(request.tol, floor):
-        raise AccuracyError(
-            f"rounding, amplified layer by layer through {chain.layers} layers with signed kernels, is estimated at {estimate:.1e} "
-            f"of the peak, above tol={request.tol:.1e}; allow that with a larger tol, or use fewer layers (an engine that keeps the "
-            "accuracy at any depth comes in a later version)"
-        )
-    return wanted, estimate
+def _run_spectral(chain: Chain, request: Request, choice: Choice, box: Box | None, resources: Resources) -> tuple[list[Any], Box]:
+    from . import spectral
+
+    if chain.non_negative and chain.ndim == 2:
+        return spectral.run_band(chain, box=box, tol=request.tol, resources=resources)
+    outcomes = spectral.run_signed(chain, request.tol, request.period, request.dtype, resources, choice.factors)
+    return outcomes, box or chain.box
 
 
-def _float32_does(estimate: float, request: _Request) -> bool:
-    """Whether float32 arithmetic is expected to be good enough for a float32 result."""
-    return estimate <= max(request.tol, FLOAT32_TOLERANCE)
-
-
-def _condition(chain: Chain, factors: list[tuple[Array, ...]] | None) -> float:
-    """Estimated error in units of the roundoff; for separable chains the axes' errors add."""
-    if factors is None:
-        return condition.estimate_error(chain.steps, chain.draws or 1, 1.0)
-    amplified = sum(condition.estimate_error(steps, chain.draws or 1, 1.0) for steps in condition.axis_steps(chain.steps, factors))
-    return amplified * (1 + separability.factor_error(chain.steps, factors) / (condition.SAFETY * ROUNDOFF["float64"]))
-
-
-def _remedy(chain: Chain, request: _Request, estimate: float, separable: bool) -> str:
-    """What to do where memory is short. `estimate`: of the error in float64."""
+def _remedy(chain: Chain, request: Request, choice: Choice) -> str:
+    """What to do where memory is short."""
     if (chain.draws or 1) > 1:
         return "use fewer draws at a time"
+    if choice.engine == "spectral":
+        return 'use period="auto"' if request.period == "full" else "ask for a smaller window, or use fewer layers"
     if request.engine == "direct" and chain.ndim == 2 and not isinstance(separability.separate(chain), str):
         return 'use engine="separable"'
     if chain.non_negative and request.window != "auto":
         return 'use window="auto"'
-    if request.dtype == "float64" and not separable and _float32_does(estimate * ROUNDOFF["float32"] / ROUNDOFF["float64"], request):
+    in_float32 = choice.estimate * ROUNDOFF["float32"] / ROUNDOFF[choice.arithmetic]
+    if choice.factors is None and request.dtype == "float64" and in_float32 <= max(request.tol, FLOAT32_TOLERANCE):
         return 'use dtype="float32" or fewer layers'
     return "use fewer layers"
 
@@ -329,9 +302,7 @@ def _gain(gain: Decimal) -> tuple[float, int]:
     return math.copysign(mantissa, gain), exponent
 
 
-def _result(
-    chain: Chain, request: _Request, outcomes: list[Outcome], crop: Box, arithmetic: str, estimate: float, per_pixel: bool, separable: bool
-) -> ERF:
+def _result(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choice: Choice) -> ERF:
     mantissa, power = _gain(chain.gain)
     alive = np.all([o.peaks > 0 for o in outcomes], axis=0)
     exponents = np.zeros(len(alive), dtype=np.int64)
@@ -344,11 +315,11 @@ def _result(
         exponents += outcome.exponents + shift
     exponents = np.where(alive, exponents + power, 0)
     lost, lost_is_bound = cropping.lost_share(chain, outcomes, crop, written)
-    error = _error(outcomes, crop, estimate, per_pixel, chain.non_negative, request, arithmetic)
+    error, error_is_bound = _error(chain, request, outcomes, crop, choice)
     pixels = written if chain.draws is not None else [w[0] for w in written]
     return ERF(
-        image=None if separable else pixels[0].astype(request.dtype, copy=False),
-        profiles=tuple(p.astype(np.float64, copy=False) for p in pixels) if separable else None,
+        image=None if choice.factors else pixels[0].astype(request.dtype, copy=False),
+        profiles=tuple(p.astype(np.float64, copy=False) for p in pixels) if choice.factors else None,
         dtype=request.dtype,  # type: ignore[arg-type]
         exponent=exponents if chain.draws is not None else int(exponents[0]),
         origin=crop[0],
@@ -362,9 +333,10 @@ def _result(
         lost=lost,
         lost_is_bound=lost_is_bound,
         error=error,
-        error_is_bound=chain.non_negative,
-        accuracy="pixel" if per_pixel else "peak",
-        engine="separable" if separable else "direct",
+        error_is_bound=error_is_bound,
+        accuracy="pixel" if choice.per_pixel else "peak",
+        engine=choice.engine,
+        reason=choice.reason,
         dead=int((~alive).sum()),
         unit=chain.unit,
         input_size=chain.input_size,
@@ -372,14 +344,15 @@ def _result(
     )
 
 
-def _error(
-    outcomes: list[Outcome], crop: Box, estimate: float, per_pixel: bool, non_negative: bool, request: _Request, arithmetic: str
-) -> float:
+def _error(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choice: Choice) -> tuple[float, bool]:
+    """Error relative to the peak or to each pixel, and whether it is a bound."""
     final = 2 * ROUNDOFF["float64"]  # gain and last scaling
     if request.dtype == "float32":
         final += ROUNDOFF["float32"]
-    if not non_negative:
-        return estimate + final
-    rounding = estimate + float(np.sum([o.rounding.max() for o in outcomes])) + final
-    missing = cropping.missing_share(outcomes, crop) if per_pixel else cropping.missing_of_peak(outcomes)
-    return rounding + missing
+    if choice.engine == "spectral":
+        return final + float(sum(o.errors.max() for o in outcomes)), all(o.bounded for o in outcomes)
+    if not chain.non_negative:
+        return choice.estimate + final, False
+    rounding = choice.estimate + float(np.sum([o.rounding.max() for o in outcomes])) + final
+    missing = cropping.missing_share(outcomes, crop) if choice.per_pixel else cropping.missing_of_peak(outcomes)
+    return rounding + missing, True

@@ -25,7 +25,7 @@ METHODS = ("exact", "mean-field", "simulated", "measured", "surrogate")
 REDUCTIONS = ("signed", "abs", "square", "rms", "positive")
 STATE = (
     *("origin", "receptive_field", "unit", "input_size", "method", "assumptions", "reduction", "border", "lost", "error"),
-    *("lost_is_bound", "error_is_bound", "accuracy", "engine", "device", "dead", "nonfinite", "stderr"),
+    *("lost_is_bound", "error_is_bound", "accuracy", "engine", "reason", "device", "dead", "nonfinite", "stderr"),
 )
 
 
@@ -67,6 +67,8 @@ class ERF(Sizes):
     lost_is_bound, error_is_bound : bool
         Whether `lost` and `error` are upper bounds, or estimates.
     engine, device : str
+    reason : str
+        Why this engine was taken, in one sentence.
     dead, nonfinite : int
         Number of draws that are zero everywhere, and of draws left out because they were not finite.
     stderr : ndarray, optional
@@ -97,6 +99,7 @@ class ERF(Sizes):
         error_is_bound: bool = True,
         accuracy: Literal["pixel", "peak"] = "pixel",
         engine: str,
+        reason: str = "",
         device: str = "cpu",
         dead: int = 0,
         nonfinite: int = 0,
@@ -114,7 +117,8 @@ class ERF(Sizes):
         self.method, self.assumptions, self.reduction = method, tuple(assumptions), reduction
         self.border, self.lost, self.error = float(border), float(lost), float(error)
         self.lost_is_bound, self.error_is_bound, self.accuracy = bool(lost_is_bound), bool(error_is_bound), accuracy
-        self.engine, self.device, self.dead, self.nonfinite = engine, device, int(dead), int(nonfinite)
+        self.engine, self.reason, self.device = engine, str(reason), device
+        self.dead, self.nonfinite = int(dead), int(nonfinite)
         if stderr is not None and (image is None or stderr.shape != image.shape):
             raise ValueError(f"stderr must have the shape of the image, got {stderr.shape}")
         self.stderr = None if stderr is None else frozen(self._pixels.scaled(stderr))

@@ -17,6 +17,10 @@ from ..chain import Chain, Step
 
 Array = NDArray[np.float64]
 
+# From here on a kernel used again and again is taken to a power in double-double arithmetic: its rounding would add up, equal
+# each time (64 layers: 1e-14), and squaring takes less time.
+LEAST_REPEATS = 64
+
 
 @dataclass(frozen=True)
 class Layers:
@@ -79,13 +83,13 @@ class Transfer:
         return [(layer.taps, layer.spacing, layer.count) for layer in self.layers]
 
 
-def applies(chain: Chain) -> str:
-    """Why a chain has no product of transfer functions; empty where it has."""
+def obstacle(chain: Chain, *, separable: bool = False) -> str:
+    """Why a chain has no product of transfer functions; empty where it has. `separable`: each axis is run by itself."""
     if chain.bounded or any(s.scales is not None or s.gate is not None for s in chain.steps):
         return "the border of the map cuts layer by layer, which a spectrum cannot do"
     if chain.channels != 1 or any(s.kernels.shape[2:4] != (1, 1) for s in chain.steps):
         return "its layers have several channels"
-    if chain.ndim == 3:
+    if chain.ndim == 3 and not separable:
         return "it has three axes"
     return ""
 
@@ -122,13 +126,32 @@ def transfer(chain: Chain, *, axis: int | None = None, factors: Sequence[tuple[A
 
 
 def _pieces(taps: Array, step: Step) -> Iterable[tuple[Array, int, tuple[int, ...]]]:
-    """A run as (kernels, count, stride): in one piece without a stride; with one, layer by layer from the input."""
-    if set(step.stride) == {1}:
-        yield taps, step.count if len(taps) == 1 else 1, step.stride
+    """A run as (kernels, count, stride): repeats apart; with a stride, layer by layer from the input."""
+    if set(step.stride) != {1}:
+        for i in reversed(range(step.count)):
+            which = i if len(taps) > 1 else 0
+            yield taps[which : which + 1], 1, step.stride
         return
-    for i in reversed(range(step.count)):
-        which = i if len(taps) > 1 else 0
-        yield taps[which : which + 1], 1, step.stride
+    if len(taps) == 1:
+        yield from _repeated(taps, step.count, step.stride)
+        return
+    flat = taps.reshape(len(taps), -1)
+    _, first, counts = np.unique(flat.view(np.dtype((np.void, flat.strides[0]))).ravel(), return_index=True, return_counts=True)
+    often = counts >= LEAST_REPEATS
+    for i, count in zip(first[often].tolist(), counts[often].tolist(), strict=True):
+        yield taps[i : i + 1], count, step.stride
+    if not often.any():
+        yield taps, 1, step.stride
+    elif not often.all():
+        rest = np.repeat(first[~often], counts[~often])
+        yield np.ascontiguousarray(taps[np.sort(rest)]), 1, step.stride
+
+
+def _repeated(taps: Array, count: int, stride: tuple[int, ...]) -> Iterable[tuple[Array, int, tuple[int, ...]]]:
+    if count >= LEAST_REPEATS:
+        yield taps, count, stride
+    else:
+        yield np.repeat(taps, count, axis=0), 1, stride
 
 
 def _scaled(kernels: Array) -> tuple[Array, NDArray[np.int64]]:

@@ -1,0 +1,192 @@
+"""Which engine runs a chain, and in which arithmetic: accuracy decides first, then cost.
+
+Chains without negative taps are right pixel by pixel when run layer by layer. Signed chains amplify rounding layer by layer; the
+product of their transfer functions does not, so they take the spectral engine wherever there is one, unless they are so shallow
+that layer by layer is both cheaper and good enough. Where a spectrum cannot serve (borders, several channels), the estimate of
+the amplified rounding decides between double and double-double arithmetic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import condition, separability
+from .chain import Chain
+from .errors import AccuracyError
+
+if TYPE_CHECKING:
+    from .propagation import Request
+
+Array = NDArray[np.float64]
+Factors = list[tuple[Array, ...]]
+
+# Unit roundoff of each arithmetic; double-double: that of its sums, which are rounded twice.
+ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "extended": 2.0**-103}
+# A signed float32 result is computed in float64 where float32 arithmetic is not expected to keep this share of the peak.
+FLOAT32_TOLERANCE = 1e-5
+# Layers up to which a signed chain is tried layer by layer first: estimating its rounding and running it takes less than a
+# millisecond there, the spectral engine's probe and transforms about two.
+SHALLOW = 12
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a chain is run.
+
+    Attributes
+    ----------
+    engine : {"direct", "separable", "spectral"}
+    arithmetic : {"float64", "float32", "extended"}
+        "extended" is double-double.
+    estimate : float
+        Estimated error / peak of a signed chain run layer by layer; of others what replacing kernels by factors costs.
+    per_pixel : bool
+        Errors are kept relative to each pixel.
+    factors : list, optional
+        The kernels per axis where each axis is run by itself.
+    reason : str
+        Why, in one sentence.
+    """
+
+    engine: str
+    arithmetic: str
+    estimate: float
+    per_pixel: bool
+    factors: Factors | None
+    reason: str
+
+
+def choose(chain: Chain, request: Request) -> Choice:
+    """The engine and arithmetic for a chain; raises where none can do what is asked."""
+    _check_accuracy(chain, request)
+    if request.engine == "spectral":
+        return _spectral_as_asked(chain)
+    factors = _factors(chain, request)
+    return _non_negative(chain, request, factors) if chain.non_negative else _signed(chain, request, factors)
+
+
+def _check_accuracy(chain: Chain, request: Request) -> None:
+    if request.accuracy != "pixel":
+        return
+    if not chain.non_negative:
+        raise ValueError(
+            'accuracy="pixel" needs kernels without negative taps; signed chains keep an error relative to the peak (accuracy="peak")'
+        )
+    if request.engine == "spectral":
+        raise ValueError('accuracy="pixel" is for the direct and separable engines; a spectrum keeps errors relative to the peak')
+
+
+def _spectral_as_asked(chain: Chain) -> Choice:
+    from .spectral.transfer import obstacle
+
+    if why := obstacle(chain):
+        raise ValueError(f'engine="spectral" does not apply: {why}')
+    return Choice("spectral", "float64", 0.0, False, None, _asked("spectral"))
+
+
+def _asked(engine: str) -> str:
+    return f'engine="{engine}" was asked for'
+
+
+def _factors(chain: Chain, request: Request) -> Factors | None:
+    """The kernels per axis, where the chain is separable and may be run so."""
+    if request.engine == "direct" or (request.engine == "auto" and chain.ndim == 1):
+        if chain.ndim == 3:
+            raise ValueError('engine="direct" is for 1-D and 2-D networks; 3-D networks need engine="separable"')
+        return None
+    found = separability.separate(chain)
+    if not isinstance(found, str):
+        return found
+    if request.engine == "separable":
+        raise ValueError(f'engine="separable" does not apply: the kernel of layer {found} is not an outer product of one vector per axis')
+    if chain.ndim == 3:
+        raise ValueError(f"3-D networks need separable kernels: the kernel of layer {found} is not an outer product of one vector per axis")
+    return None
+
+
+# ------------------------------------------------------------------------------------------------ without negative taps
+
+
+def _non_negative(chain: Chain, request: Request, factors: Factors | None) -> Choice:
+    per_pixel = request.accuracy != "peak"
+    if factors is not None:
+        cost = separability.factor_error(chain.steps, factors)
+        reason = (
+            _asked("separable") if request.engine == "separable" else "every kernel is an outer product: each axis is computed by itself"
+        )
+        return Choice("separable", "float64", cost, per_pixel, factors, reason)
+    if request.engine == "direct":
+        return Choice("direct", request.dtype, 0.0, per_pixel, None, _asked("direct"))
+    if not per_pixel and _band_pays(chain):
+        reason = "without negative taps only low frequencies survive the depth, and errors may be relative to the peak"
+        return Choice("spectral", "float64", 0.0, False, None, reason)
+    return Choice(
+        "direct", request.dtype, 0.0, per_pixel, None, "no tap is negative: layer by layer every pixel keeps its relative accuracy"
+    )
+
+
+def _band_pays(chain: Chain) -> bool:
+    from .spectral.band import cheaper_than_layers
+    from .spectral.transfer import obstacle
+
+    return chain.ndim == 2 and not obstacle(chain) and cheaper_than_layers(chain)
+
+
+# ------------------------------------------------------------------------------------------------ signed
+
+
+def _signed(chain: Chain, request: Request, factors: Factors | None) -> Choice:
+    from .spectral.transfer import obstacle
+
+    why_not = obstacle(chain, separable=factors is not None)
+    if request.engine == "auto" and not why_not:
+        layered = _layer_by_layer(chain, request, factors) if chain.layers <= SHALLOW else None
+        if layered is not None and layered.arithmetic != "extended":
+            return layered
+        reason = "layer by layer, signed kernels amplify rounding; their transfer functions, multiplied frequency by frequency, do not"
+        return Choice("spectral", "float64", 0.0, False, factors, reason)
+    found = _layer_by_layer(chain, request, factors)
+    if found is None:
+        raise _refusal(chain, request, factors, why_not)
+    return found
+
+
+def _layer_by_layer(chain: Chain, request: Request, factors: Factors | None) -> Choice | None:
+    """The least arithmetic that is expected to keep the tolerance; None where none is."""
+    amplified = _amplification(chain, factors)
+    allowed = max(request.tol, FLOAT32_TOLERANCE if request.dtype == "float32" else 0.0)
+    engine = "direct" if factors is None else "separable"
+    offered = ["float64"] if factors is not None else ["float64", "extended"]
+    if request.dtype == "float32" and factors is None:
+        offered.insert(0, "float32")
+    for arithmetic in offered:
+        estimate = amplified * ROUNDOFF[arithmetic]
+        if estimate <= allowed:
+            reason = f"rounding, amplified layer by layer, is estimated at {estimate:.1e} of the peak"
+            if arithmetic == "extended":
+                reason += f" in double-double arithmetic ({amplified * ROUNDOFF['float64']:.1e} in float64)"
+            return Choice(engine, arithmetic, estimate, False, factors, reason)
+    return None
+
+
+def _amplification(chain: Chain, factors: Factors | None) -> float:
+    """Estimated error in units of the roundoff; for separable chains the axes' errors add."""
+    if factors is None:
+        return condition.estimate_error(chain.steps, chain.draws or 1, 1.0)
+    amplified = sum(condition.estimate_error(steps, chain.draws or 1, 1.0) for steps in condition.axis_steps(chain.steps, factors))
+    return amplified * (1 + separability.factor_error(chain.steps, factors) / (condition.SAFETY * ROUNDOFF["float64"]))
+
+
+def _refusal(chain: Chain, request: Request, factors: Factors | None, why_not: str) -> AccuracyError:
+    arithmetic = "extended" if factors is None else "float64"
+    estimate = _amplification(chain, factors) * ROUNDOFF[arithmetic]
+    name = "double-double arithmetic" if factors is None else "float64"
+    remedy = f"the spectral engine, which does not amplify it, is not for this network: {why_not}" if why_not else 'use engine="auto"'
+    return AccuracyError(
+        f"rounding, amplified layer by layer through {chain.layers} layers with signed kernels, is estimated at {estimate:.1e} "
+        f"of the peak in {name}, above tol={request.tol:.1e}; allow that with a larger tol, or use fewer layers ({remedy})"
+    )

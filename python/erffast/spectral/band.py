@@ -1,0 +1,302 @@
+r"""The band-limited engine: deep chains without negative taps, right to a certified share of the peak.
+
+The spectrum of such an image falls like a Gaussian, so that of millions of frequencies some thousand count; all others are
+dropped, unseen, with a certificate. The image is the distribution of a sum of random steps (`laws`); its mass is 1 in what
+follows, P is its spectrum and B >= \|P\| the bound of `certificate`. A pixel of the window is computed as
+
+    1 / N  sum over the frequencies f kept of  P~(f) exp(i f . x),
+
+N the pixels of the period and P~ the product as computed. Four things lie between that and the true pixel, each with its bound.
+
+**Aliasing.** A period of n pixels shows ``sum over j of p(x + j n)``. A pixel of the window [low, high] then gets mass from
+``low + n`` or beyond, or from ``high - n`` or before, along one axis at least. `chernoff` bounds these masses, and the period is
+taken so large that the four together are below a quarter of the tolerance.
+
+**The band.** What is dropped is at most ``1 / N  sum over the frequencies dropped of B``. The band is widened until this too is
+below a quarter.
+
+**Rounding of the product.** Layer p has a transfer function of modulus at most ``exp(-s_p / 2)``; computed, it is off by at most c
+roundings u = 2**-53 (`plan.transfer_roundings`). The native product evaluates groups of up to 8 layers at a time. A group of m
+layers, whose s add up to s_g <= m, has the modulus ``exp(-s_g / 2)`` at most and an error of at most m c u, as no partial sum of it
+exceeds its mass, 1. Replacing one group after the other by what is computed,
+
+    \|P~ - P\|  <=  sum over groups of  m c u  prod over the other groups of (exp(-s / 2) + 8 c u)
+               <=  n c u  exp(max s_g / 2)  B  exp(n c u exp(4)),
+
+n the number of layers: the others alone are bounded by ``B exp(s_g / 2)``, and each exceeds its own bound by a factor of
+``1 + m c u exp(s_g / 2) <= exp(m c u exp(4))`` at most. As 1 - cos x <= x**2 / 2, s_g is at most
+``8 (\|f_y\| std_y + \|f_x\| std_x)**2``, std those of the widest single step (and at most 8): little more than 0 where B is not small.
+Summed over the band and divided by N this is some n c u of the peak, and so are the reported bounds of deep chains. Roundings do
+not conspire: the true error is a hundredth of it or less.
+
+**Rounding of the synthesis.** `synthesis.rounding`.
+
+The taps are taken as given, and their totals as they add up exactly. The mass is needed only as a factor of these bounds; it is
+taken from P~(0). The peak, relative to which the error is told, is the largest pixel of the window less its error. It is only
+known afterwards: a guess plans the period and the band, and where it was too high they are planned again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _backend, _core
+from ..chain import Chain
+from ..errors import AccuracyError
+from ..execution import Box, Outcome, Resources
+from .certificate import Shape
+from .laws import families
+from .plan import Plan
+from .synthesis import Picture, rounding, synthesise
+from .transfer import Transfer, transfer
+
+Array = NDArray[np.float64]
+
+ROUNDOFF = 2.0**-53
+GUESSES = 5  # of the peak; each uses what the last one showed
+
+
+@dataclass(frozen=True)
+class Account:
+    """What is certain of one draw, at the working scale of its pixels.
+
+    Attributes
+    ----------
+    picture : Picture
+    least_peak : float
+        The true value of the largest pixel is no smaller.
+    truncation, rounding : float
+        Bounds on the error of any pixel from aliases and dropped frequencies, and from rounding; relative to `least_peak`.
+    outside : float
+        Bound on the share of the mass outside the window.
+    log_peak : float
+        Logarithm of `least_peak` as a share of the mass; where no pixel is certain, a guess far below the last one.
+    """
+
+    picture: Picture
+    least_peak: float
+    truncation: float
+    rounding: float
+    outside: float
+    log_peak: float
+
+
+def run_band(chain: Chain, *, box: Box | None, tol: float, resources: Resources) -> tuple[list[Outcome], Box]:
+    """The image of a chain without negative taps, from the few frequencies that count.
+
+    Parameters
+    ----------
+    chain : Chain
+        Of two axes and one channel, without borders (see `transfer.applies`).
+    box : Box, optional
+        First and last pixel of the window; None is the smallest that is certified to leave out at most `tol` of the mass of any
+        draw.
+    tol : float
+        Dropped frequencies and aliases may add up to half of it to a pixel, relative to the peak of the window. Rounding comes on
+        top, and is told in `Certified.bound`.
+    resources : Resources
+
+    Returns
+    -------
+    outcomes : list of one Certified
+    crop : Box
+        The window.
+
+    Raises
+    ------
+    AccuracyError
+        The window has no pixel that stands out from rounding.
+    MemoryError
+        Before allocating.
+    """
+    parts = transfer(chain)
+    members = [families(parts, draw) for draw in range(parts.draws)]
+    plans = {draw: Plan(m) for draw, m in enumerate(members) if m}
+    crop = box or _window(plans, parts.origin, tol) or chain.box
+    height, width = (b - a + 1 for a, b in zip(*crop, strict=True))
+    pixels = parts.draws * height * width
+    _backend.require_memory(8 * pixels, f"an image of {height} x {width} pixels", resources.remedy)
+    images = np.zeros((parts.draws, height, width))
+    accounts, exponents = _certified(parts, plans, _moved(crop, parts.origin, -1), tol, images, resources)
+    return [Certified(images, crop, accounts, exponents + parts.exponents, resources.remedy)], crop
+
+
+def _window(plans: Mapping[int, Plan], origin: tuple[int, int], tol: float) -> Box | None:
+    """The box around the windows of all draws; None where all of them are zero everywhere."""
+    boxes = [plan.window(tol) for plan in plans.values()]
+    if not boxes:
+        return None
+    low, high = (tuple(int(n) for n in f([b[i] for b in boxes], axis=0)) for i, f in enumerate((np.min, np.max)))
+    return _moved((low, high), origin, 1)
+
+
+def _moved(box: Box, origin: tuple[int, int], sign: int) -> Box:
+    low, high = (tuple(n + sign * o for n, o in zip(corner, origin, strict=True)) for corner in box)
+    return low, high
+
+
+def _certified(
+    parts: Transfer, plans: Mapping[int, Plan], box: Box, tol: float, images: Array, resources: Resources
+) -> tuple[dict[int, Account], NDArray[np.int64]]:
+    """Fill the images of all draws; with a smaller peak expected where the one found shows that too much was left out."""
+    if not plans:
+        return {}, np.zeros(parts.draws, dtype=np.int64)
+    for plan in plans.values():
+        plan.guess_peak(box)
+    for _ in range(GUESSES):
+        accounts, exponents = _attempt(parts, plans, box, tol, images, resources)
+        unsure = {draw: account for draw, account in accounts.items() if account.truncation > tol / 2}
+        if not unsure:
+            return accounts, exponents
+        for draw, account in unsure.items():
+            plans[draw].log_peak = account.log_peak
+    raise _too_faint(next(iter(unsure.values())).picture)
+
+
+def _attempt(
+    parts: Transfer, plans: Mapping[int, Plan], box: Box, tol: float, images: Array, resources: Resources
+) -> tuple[dict[int, Account], NDArray[np.int64]]:
+    """One product and its images, for the peaks expected now."""
+    shape = _largest(plan.period(box, tol / 16) for plan in plans.values())
+    bands = {draw: plan.band(shape, tol / 4) for draw, plan in plans.items()}
+    band = _largest(kept for kept, _ in bands.values())
+    values, exponents = _product(parts, shape, band, resources)
+    low = box[0][0], box[0][1]
+    accounts = {}
+    for draw, plan in plans.items():
+        picture = synthesise(values[draw], shape, band, low, images[draw])
+        truncation = plan.aliases(box, shape) + bands[draw][1]
+        accounts[draw] = _account(plan, picture, float(values[draw, 0, 0].real), truncation, box, shape, band)
+    return accounts, exponents
+
+
+def _largest(pairs: Any) -> Shape:
+    rows, columns = zip(*pairs, strict=True)
+    return max(rows), max(columns)
+
+
+def _product(parts: Transfer, shape: Shape, band: Shape, resources: Resources) -> tuple[NDArray[np.complex128], NDArray[np.int64]]:
+    """The product of all transfer functions on a band, [draws, 2 K_y + 1, K_x + 1], and its exponents."""
+    frequencies = parts.draws * (2 * band[0] + 1) * (band[1] + 1)
+    # twice for the working copy of the synthesis, once for the bounds
+    _backend.require_memory(3 * 16 * frequencies, f"a spectrum of {2 * band[0] + 1} x {band[1] + 1} frequencies", resources.remedy)
+    work = parts.draws * sum(layers.count * len(layers.taps) for layers in parts.layers)
+    if resources.meter is not None:
+        resources.meter.expect(work)
+    values, exponents = _core.spectrum(parts.native(), shape, band, parts.draws, resources.threads, resources.memory, resources.meter)
+    if resources.meter is not None:
+        resources.meter.add(work)
+    return values, exponents
+
+
+def _account(plan: Plan, picture: Picture, total: float, truncation: float, box: Box, shape: Shape, band: Shape) -> Account:
+    """Bounds for one draw. `total` is the computed mass, `truncation` a bound on what was left out, as a share of it."""
+    share = plan.roundings * ROUNDOFF
+    # the true mass lies within `share` of the computed one, also relative to itself
+    mass = total * (1 + 2 * share)
+    product = share * math.exp(min(share * math.exp(4), 700.0)) * plan.certificate.kept(shape, band) / (float(shape[0]) * shape[1])
+    rounded = mass * product + rounding(band) * picture.size
+    left_out = mass * truncation
+    least_peak = picture.peak - rounded - left_out
+    if picture.least < -(rounded + left_out):
+        raise ArithmeticError(f"a pixel of {picture.least:.3e} is below 0 by more than its error can be, {rounded + left_out:.3e}")
+    if picture.peak <= 2 * rounded:
+        raise _too_faint(picture)
+    if least_peak <= 0:  # what was left out hides the pixels: take them for much smaller than thought
+        return Account(picture, 0.0, math.inf, math.inf, 1.0, plan.log_peak - 10.0)
+    pixels = len(picture.marginals[0]) * len(picture.marginals[1])
+    inside = (float(picture.marginals[0].sum()) - 2 * pixels * (rounded + left_out)) / mass
+    outside = min(plan.outside(box), max(1 - inside, 0.0), 1.0)
+    return Account(picture, least_peak, left_out / least_peak, rounded / least_peak, outside, math.log(least_peak / mass))
+
+
+def _too_faint(picture: Picture) -> AccuracyError:
+    return AccuracyError(
+        "the window has no pixel that stands out from the rounding of the spectrum "
+        f"(largest {picture.peak / max(picture.size, 1e-300):.1e} of its size); "
+        'accuracy="pixel" shows such pixels, and a window nearer to the mass shows others'
+    )
+
+
+class Certified(Outcome):
+    """Windows of images computed in a band, one per draw; the protocol of `execution.Outcome`.
+
+    Attributes
+    ----------
+    bound : float
+        Bound on the error of any pixel of any draw, relative to the peak of its window: `truncation` + `rounding`.
+    truncation, rounding : float64 [draws]
+        The parts of it: aliases and dropped frequencies, and rounding.
+    trimmed : float64 [draws]
+        Bound on the share of the mass outside the window.
+    """
+
+    def __init__(self, images: Array, box: Box, accounts: Mapping[int, Account], exponents: NDArray[np.int64], remedy: str) -> None:
+        self.axes = (0, 1)
+        self.dtype = "float64"
+        self._remedy = remedy
+        self._images: Array | None = images
+        self._box = box
+
+        def each(value: Any) -> Array:
+            return np.array([value(accounts[d]) if d in accounts else 0.0 for d in range(len(images))])
+
+        self.peaks = each(lambda a: a.picture.peak)
+        self.written_peaks = self.peaks
+        self.exponents = exponents
+        self.border = np.zeros(len(images))
+        self.trimmed = each(lambda a: a.outside)
+        self.truncation = each(lambda a: a.truncation)
+        self.rounding = each(lambda a: a.rounding)
+        self.bound = float((self.truncation + self.rounding).max())
+        sides = images.shape[1:]
+        self._marginals = [
+            tuple(np.maximum(m, 0.0) / a.picture.peak for m in a.picture.marginals)
+            if (a := accounts.get(d))
+            else tuple(map(np.zeros, sides))
+            for d in range(len(images))
+        ]
+
+    def span(self, draw: int, axis: int) -> tuple[int, int]:
+        """First and last pixel along an axis: those of the window, of any draw."""
+        return self._box[0][axis], self._box[1][axis]
+
+    def marginal(self, draw: int, axis: int) -> Array:
+        """Mass of the window along an axis, in units of the peak."""
+        return self._marginals[draw][axis].copy()
+
+    def least(self, draw: int, box: Box) -> float:
+        """The smallest positive pixel of a box, in units of the peak; infinite where there is none."""
+        pixels = self._part(box)[draw]
+        return float(np.min(pixels, where=pixels > 0, initial=np.inf)) / float(self.peaks[draw])
+
+    def energies(self) -> Array:
+        """Per draw, the sum of (pixel / peak)**2 over the window."""
+        images = self._part(self._box)
+        found = np.einsum("dyx,dyx->d", images, images)
+        return np.divide(found, self.peaks**2, out=np.zeros(len(images)), where=self.peaks > 0)
+
+    def write(self, box: Box, factors: Array) -> NDArray[Any]:
+        """Pixels of a box times one factor per draw, [draws, *shape].
+
+        The whole window is multiplied where it lies, for it is large: it can be asked for once.
+        """
+        self.written_peaks = self.peaks * factors
+        pixels = self._part(box)
+        if box != self._box:
+            return np.asarray(pixels * factors[:, None, None])
+        self._images = None
+        pixels *= factors[:, None, None]
+        return pixels
+
+    def _part(self, box: Box) -> Array:
+        if self._images is None:
+            raise RuntimeError("the pixels of this outcome were written already")
+        (y0, x0), (y1, x1) = (tuple(n - o for n, o in zip(corner, self._box[0], strict=True)) for corner in box)
+        return self._images[:, y0 : y1 + 1, x0 : x1 + 1]
