@@ -49,4 +49,19 @@ def propagate_f64(
 ) -> ImagesF64: ...
 def outer_f32(rows: NDArray[np.float64], columns: NDArray[np.float64], shift: int, out: NDArray[np.float32], threads: int) -> None: ...
 def outer_f64(rows: NDArray[np.float64], columns: NDArray[np.float64], shift: int, out: NDArray[np.float64], threads: int) -> None: ...
+# (taps [n_kernels, 1 or draws, rows, columns], spacing, count)
+_Layers = list[tuple[NDArray[np.float64], _Pair, int]]
+
+def spectrum(
+    layers: _Layers, shape: _Pair, band: _Pair | None, draws: int, threads: int, memory_limit: int, progress: _Progress
+) -> tuple[NDArray[np.complex128], NDArray[np.int64]]: ...
+def probe(
+    layers: _Layers,
+    shape: _Pair,
+    band: _Pair | None,
+    values: NDArray[np.complex128],
+    exponents: NDArray[np.int64],
+    samples: int,
+    threads: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]: ...
 def build_info() -> dict[str, Any]: ...

@@ -116,7 +116,7 @@ def _non_negative(chain: Chain, request: Request, factors: Factors | None) -> Ch
     if factors is not None:
         cost = separability.factor_error(chain.steps, factors)
         reason = (
-            _asked("separable") if request.engine == "separable" else "every kernel is an outer product: each axis is computed by itself"
+            _asked("separable") if request.engine == "separable" else "every kernel is an outer product, so each axis is computed by itself"
         )
         return Choice("separable", "float64", cost, per_pixel, factors, reason)
     if request.engine == "direct":
@@ -125,15 +125,15 @@ def _non_negative(chain: Chain, request: Request, factors: Factors | None) -> Ch
         reason = "without negative taps only low frequencies survive the depth, and errors may be relative to the peak"
         return Choice("spectral", "float64", 0.0, False, None, reason)
     return Choice(
-        "direct", request.dtype, 0.0, per_pixel, None, "no tap is negative: layer by layer every pixel keeps its relative accuracy"
+        "direct", request.dtype, 0.0, per_pixel, None, "without negative taps every pixel keeps its relative accuracy layer by layer"
     )
 
 
 def _band_pays(chain: Chain) -> bool:
-    from .spectral.band import cheaper_than_layers
+    from .spectral.cost import band_pays
     from .spectral.transfer import obstacle
 
-    return chain.ndim == 2 and not obstacle(chain) and cheaper_than_layers(chain)
+    return chain.ndim == 2 and not obstacle(chain) and band_pays(chain)
 
 
 # ------------------------------------------------------------------------------------------------ signed

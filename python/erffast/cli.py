@@ -10,10 +10,14 @@ import argparse
 import importlib.util
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+if TYPE_CHECKING:
+    from .result import ERF
 
 FAILED, WRONG, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 NO_MATPLOTLIB = 'pictures need matplotlib: pip install "erffast[plot]"'
@@ -64,7 +68,7 @@ def _analyze(args: argparse.Namespace) -> int:
     if not args.quiet and args.json != "-":
         print(report.as_text(rows=None) if args.verbose else repr(report), flush=True)  # before what is said on stderr
         if args.verbose:
-            print(f"\n{time.perf_counter() - started:.2f} s")
+            print(f"\n{_why(report.erf)}\n{time.perf_counter() - started:.2f} s")
     if args.json == "-":
         sys.stdout.write(report.to_json())
     elif args.json:
@@ -73,6 +77,11 @@ def _analyze(args: argparse.Namespace) -> int:
     _written(args, args.html, report.to_html)
     _written(args, args.save, report.erf.save)
     return 0
+
+
+def _why(erf: ERF) -> str:
+    """The engine and the reason for it, in lines of 100 columns."""
+    return textwrap.fill(f"Engine {erf.engine}: {erf.reason}.", 100, break_on_hyphens=False)
 
 
 def _field(args: argparse.Namespace) -> int:
@@ -129,7 +138,7 @@ def _info(args: argparse.Namespace) -> int:
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
     """The options of `erffast.analyze` that were given."""
-    names = ("ndim", "input_size", "unit", "layer", "window", "tol", "engine", "accuracy", "device", "dtype", "threads")
+    names = ("ndim", "input_size", "unit", "layer", "window", "tol", "engine", "accuracy", "period", "device", "dtype", "threads")
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if sys.stderr.isatty() and not args.quiet:
         options["progress"] = True
@@ -279,6 +288,7 @@ def _variance_arguments(command: argparse.ArgumentParser) -> None:
     group.add_argument("--tol", type=float, help="share of the mass that may be left out (default 1e-12)")
     group.add_argument("--engine", choices=("auto", "direct", "separable", "spectral"))
     group.add_argument("--accuracy", choices=("auto", "pixel", "peak"), help="what errors are relative to")
+    group.add_argument("--period", choices=("auto", "full"), help="what the spectral engine computes of a signed image")
     group.add_argument("--device", choices=("auto", "cpu", "cuda"))
     group.add_argument("--dtype", choices=("float64", "float32"))
     group.add_argument("--threads", type=int, metavar="N", help="0: all (default)")
@@ -291,5 +301,5 @@ def _output_arguments(command: argparse.ArgumentParser) -> None:
     json_help = "write the report as JSON; without FILE, to standard output in place of the text"
     group.add_argument("--json", metavar="FILE", nargs="?", const="-", help=json_help)
     group.add_argument("--save", metavar="FILE.npz", help="write the result, for erffast show and ERF.load")
-    group.add_argument("-v", "--verbose", action="store_true", help="every row of a long layer table, and the time taken")
+    group.add_argument("-v", "--verbose", action="store_true", help="every row of a long layer table, why this engine, and the time taken")
     group.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")

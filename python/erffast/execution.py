@@ -108,10 +108,10 @@ class Outcome:
 
 
 def reserve(shape: tuple[int, ...], dtype: str, remedy: str) -> NDArray[Any]:
-    """An array for images [draws, *sides]; MemoryError with the remedy where it does not fit."""
+    """Zeros for images [draws, *sides]; MemoryError with the remedy where it does not fit. Pages never written cost nothing."""
     needed = math.prod(shape) * np.dtype(dtype).itemsize
     _backend.require_memory(needed, f"an image of {' x '.join(map(str, shape[1:]))} pixels", remedy)
-    return np.empty(shape, dtype=dtype)
+    return np.zeros(shape, dtype=dtype)
 
 
 def run_direct(chain: Chain, *, dtype: str, trim: float, resources: Resources) -> list[Outcome]:

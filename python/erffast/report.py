@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .result import ERF
 
 FORMAT = 1  # of the JSON document; grows when a key changes its meaning
-ERF_FACTS = ("unit", "input_size", "shape", "origin", "method", "assumptions", "reduction", "engine", "device")
+ERF_FACTS = ("unit", "input_size", "shape", "origin", "method", "assumptions", "reduction", "engine", "reason", "device")
 NO_STD = "(no std: average pools that overlap add before they are squared, so that their variances do not add)"
 HALO_ERROR = 1e-3  # the relative output error for which the report names a margin
 ROWS_SHOWN, HTML_ROWS_SHOWN = 40, 1000  # layer rows of a report, in a terminal and on a page
@@ -43,7 +43,7 @@ def analyze(model: Any, example: Any = None, **options: Any) -> Report:
         An example input for a PyTorch module; a later version reads it.
     **options
         ``ndim`` for a text (2 by default), ``layer`` for the network up to one of its layers, and the options of
-        `variance`: input_size, unit, window, tol, accuracy, engine, device, dtype, threads, progress.
+        `variance`: input_size, unit, window, tol, accuracy, engine, period, device, dtype, threads, progress.
 
     Returns
     -------

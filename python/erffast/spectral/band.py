@@ -39,17 +39,16 @@ known afterwards: a guess plans the period and the band, and where it was too hi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _backend, _core
-from ..chain import Chain
+from .. import _backend
+from ..chain import Box, Chain
 from ..errors import AccuracyError
-from ..execution import Box, Outcome, Resources
+from ..execution import Resources, reserve
 from .certificate import Shape
 from .laws import families
 from .plan import Plan
@@ -59,6 +58,8 @@ from .transfer import Transfer, transfer
 Array = NDArray[np.float64]
 
 ROUNDOFF = 2.0**-53
+# What the native product sets to zero, for it is 2**-90 of the largest, sums up to less.
+NEGLECTED = 2.0**-88
 GUESSES = 5  # of the peak; each uses what the last one showed
 
 
@@ -87,7 +88,7 @@ class Account:
     log_peak: float
 
 
-def run_band(chain: Chain, *, box: Box | None, tol: float, resources: Resources) -> tuple[list[Outcome], Box]:
+def run_band(chain: Chain, *, box: Box | None, tol: float, resources: Resources) -> tuple[list[Certified], Box]:
     """The image of a chain without negative taps, from the few frequencies that count.
 
     Parameters
@@ -120,11 +121,9 @@ def run_band(chain: Chain, *, box: Box | None, tol: float, resources: Resources)
     plans = {draw: Plan(m) for draw, m in enumerate(members) if m}
     crop = box or _window(plans, parts.origin, tol) or chain.box
     height, width = (b - a + 1 for a, b in zip(*crop, strict=True))
-    pixels = parts.draws * height * width
-    _backend.require_memory(8 * pixels, f"an image of {height} x {width} pixels", resources.remedy)
-    images = np.zeros((parts.draws, height, width))
+    images = reserve((parts.draws, height, width), "float64", resources.remedy)
     accounts, exponents = _certified(parts, plans, _moved(crop, parts.origin, -1), tol, images, resources)
-    return [Certified(images, crop, accounts, exponents + parts.exponents, resources.remedy)], crop
+    return [Certified(images, crop, accounts, exponents + parts.exponents)], crop
 
 
 def _window(plans: Mapping[int, Plan], origin: tuple[int, int], tol: float) -> Box | None:
@@ -146,6 +145,7 @@ def _certified(
 ) -> tuple[dict[int, Account], NDArray[np.int64]]:
     """Fill the images of all draws; with a smaller peak expected where the one found shows that too much was left out."""
     if not plans:
+        images.fill(0)
         return {}, np.zeros(parts.draws, dtype=np.int64)
     for plan in plans.values():
         plan.guess_peak(box)
@@ -169,14 +169,18 @@ def _attempt(
     values, exponents = _product(parts, shape, band, resources)
     low = box[0][0], box[0][1]
     accounts = {}
-    for draw, plan in plans.items():
+    for draw in range(parts.draws):
+        if draw not in plans:
+            images[draw].fill(0)
+            continue
+        plan = plans[draw]
         picture = synthesise(values[draw], shape, band, low, images[draw])
         truncation = plan.aliases(box, shape) + bands[draw][1]
         accounts[draw] = _account(plan, picture, float(values[draw, 0, 0].real), truncation, box, shape, band)
     return accounts, exponents
 
 
-def _largest(pairs: Any) -> Shape:
+def _largest(pairs: Iterable[Shape]) -> Shape:
     rows, columns = zip(*pairs, strict=True)
     return max(rows), max(columns)
 
@@ -189,7 +193,7 @@ def _product(parts: Transfer, shape: Shape, band: Shape, resources: Resources) -
     work = parts.draws * sum(layers.count * len(layers.taps) for layers in parts.layers)
     if resources.meter is not None:
         resources.meter.expect(work)
-    values, exponents = _core.spectrum(parts.native(), shape, band, parts.draws, resources.threads, resources.memory, resources.meter)
+    values, exponents = _backend.SPECTRUM(parts.native(), shape, band, parts.draws, resources.threads, resources.memory, resources.meter)
     if resources.meter is not None:
         resources.meter.add(work)
     return values, exponents
@@ -201,6 +205,7 @@ def _account(plan: Plan, picture: Picture, total: float, truncation: float, box:
     # the true mass lies within `share` of the computed one, also relative to itself
     mass = total * (1 + 2 * share)
     product = share * math.exp(min(share * math.exp(4), 700.0)) * plan.certificate.kept(shape, band) / (float(shape[0]) * shape[1])
+    product += NEGLECTED
     rounded = mass * product + rounding(band) * picture.size
     left_out = mass * truncation
     least_peak = picture.peak - rounded - left_out
@@ -224,79 +229,67 @@ def _too_faint(picture: Picture) -> AccuracyError:
     )
 
 
-class Certified(Outcome):
-    """Windows of images computed in a band, one per draw; the protocol of `execution.Outcome`.
+class Certified:
+    """Windows of images computed in a band, one per draw, with what `execution.Outcome` offers for chains without negative taps.
 
     Attributes
     ----------
+    axes : tuple of int
+    peaks, exponents : arrays [draws]
+        True values are pixel * 2**exponent; the largest pixel of the window.
+    border, trimmed : float64 [draws]
+        Shares of the mass lost at borders (none) and outside the window (a bound).
+    truncation, rounding, errors : float64 [draws]
+        Bounds on the error of any pixel relative to the peak: from aliases and dropped frequencies, from rounding, and both.
     bound : float
-        Bound on the error of any pixel of any draw, relative to the peak of its window: `truncation` + `rounding`.
-    truncation, rounding : float64 [draws]
-        The parts of it: aliases and dropped frequencies, and rounding.
-    trimmed : float64 [draws]
-        Bound on the share of the mass outside the window.
+        The largest of `errors`.
+    bounded : bool
+        Errors are bounds.
     """
 
-    def __init__(self, images: Array, box: Box, accounts: Mapping[int, Account], exponents: NDArray[np.int64], remedy: str) -> None:
+    bounded = True
+
+    def __init__(self, images: Array, box: Box, accounts: Mapping[int, Account], exponents: NDArray[np.int64]) -> None:
         self.axes = (0, 1)
-        self.dtype = "float64"
-        self._remedy = remedy
         self._images: Array | None = images
         self._box = box
-
-        def each(value: Any) -> Array:
-            return np.array([value(accounts[d]) if d in accounts else 0.0 for d in range(len(images))])
-
-        self.peaks = each(lambda a: a.picture.peak)
-        self.written_peaks = self.peaks
+        self._accounts = accounts
         self.exponents = exponents
-        self.border = np.zeros(len(images))
-        self.trimmed = each(lambda a: a.outside)
-        self.truncation = each(lambda a: a.truncation)
-        self.rounding = each(lambda a: a.rounding)
-        self.bound = float((self.truncation + self.rounding).max())
-        sides = images.shape[1:]
-        self._marginals = [
-            tuple(np.maximum(m, 0.0) / a.picture.peak for m in a.picture.marginals)
-            if (a := accounts.get(d))
-            else tuple(map(np.zeros, sides))
-            for d in range(len(images))
-        ]
+        self.peaks = self._each(lambda a: a.picture.peak)
+        self.border = np.zeros(self.draws)
+        self.trimmed = self._each(lambda a: a.outside)
+        self.truncation = self._each(lambda a: a.truncation)
+        self.rounding = self._each(lambda a: a.rounding)
+        self.errors = self.truncation + self.rounding
+        self.bound = float(self.errors.max())
+
+    def _each(self, value: Callable[[Account], float]) -> Array:
+        return np.array([value(self._accounts[d]) if d in self._accounts else 0.0 for d in range(self.draws)])
+
+    @property
+    def draws(self) -> int:
+        return len(self.exponents)
+
+    def alive(self, draw: int) -> bool:
+        return draw in self._accounts
 
     def span(self, draw: int, axis: int) -> tuple[int, int]:
-        """First and last pixel along an axis: those of the window, of any draw."""
+        """First and last pixel along an axis: those of the window, for any draw."""
         return self._box[0][axis], self._box[1][axis]
 
     def marginal(self, draw: int, axis: int) -> Array:
-        """Mass of the window along an axis, in units of the peak."""
-        return self._marginals[draw][axis].copy()
+        """Mass of the window of a draw that is alive along an axis, in units of the peak."""
+        picture = self._accounts[draw].picture
+        return np.asarray(np.maximum(picture.marginals[axis], 0.0) / picture.peak)
 
-    def least(self, draw: int, box: Box) -> float:
-        """The smallest positive pixel of a box, in units of the peak; infinite where there is none."""
-        pixels = self._part(box)[draw]
-        return float(np.min(pixels, where=pixels > 0, initial=np.inf)) / float(self.peaks[draw])
+    def write(self, box: Box, factors: Array) -> Array:
+        """Pixels of a box inside the window times one factor per draw, [draws, *shape].
 
-    def energies(self) -> Array:
-        """Per draw, the sum of (pixel / peak)**2 over the window."""
-        images = self._part(self._box)
-        found = np.einsum("dyx,dyx->d", images, images)
-        return np.divide(found, self.peaks**2, out=np.zeros(len(images)), where=self.peaks > 0)
-
-    def write(self, box: Box, factors: Array) -> NDArray[Any]:
-        """Pixels of a box times one factor per draw, [draws, *shape].
-
-        The whole window is multiplied where it lies, for it is large: it can be asked for once.
+        The window is multiplied where it lies, for it may be large: it can be asked for once.
         """
-        self.written_peaks = self.peaks * factors
-        pixels = self._part(box)
-        if box != self._box:
-            return np.asarray(pixels * factors[:, None, None])
-        self._images = None
-        pixels *= factors[:, None, None]
-        return pixels
-
-    def _part(self, box: Box) -> Array:
         if self._images is None:
             raise RuntimeError("the pixels of this outcome were written already")
-        (y0, x0), (y1, x1) = (tuple(n - o for n, o in zip(corner, self._box[0], strict=True)) for corner in box)
-        return self._images[:, y0 : y1 + 1, x0 : x1 + 1]
+        rows, columns = (slice(box[0][a] - self._box[0][a], box[1][a] - self._box[0][a] + 1) for a in self.axes)
+        pixels, self._images = self._images[:, rows, columns], None
+        pixels *= factors[:, None, None]
+        return pixels

@@ -129,7 +129,7 @@ class Certificate:
         low, high = cells[:, 0::2], cells[:, 1::2]
         roots = np.sqrt(self.exponents(low + high, shape))
         radius = ((high - low) * (np.pi * self._std / np.array(shape))).sum(axis=1) * (1 + self._relative + 1e-12)
-        return 2 * np.prod(high - low + 1.0, axis=1) * np.exp(-0.5 * np.maximum(roots - radius, 0.0) ** 2)
+        return np.asarray(2 * np.prod(high - low + 1.0, axis=1) * np.exp(-0.5 * np.maximum(roots - radius, 0.0) ** 2))
 
     def _lowered(self, found: Array) -> Array:
         return np.maximum(found * (1 - self._relative) - self._absolute, 0.0)

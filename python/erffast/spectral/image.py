@@ -85,7 +85,6 @@ class TiledOutcome:
         """Pixels of a box times one factor per draw: [draws, *shape of these axes]."""
         shape = tuple(box[1][a] - box[0][a] + 1 for a in self.axes)
         out = reserve((self.draws, *shape), self.dtype, self._remedy)
-        out.fill(0)
         self.written_peaks = self.peaks * factors
         flat = out.reshape(self.draws, 1, *shape) if len(shape) == 1 else out
         corner = tuple(box[0][a] for a in self.axes)

@@ -55,12 +55,12 @@ class Family:
 
     def means(self, axis: int) -> Array:
         """Mean step along an axis, [n_kernels], in input pixels."""
-        return self.marginals(axis) @ self.positions(axis)
+        return np.asarray(self.marginals(axis) @ self.positions(axis))
 
     def variances(self, axis: int) -> Array:
         """Variance of the step along an axis, [n_kernels], in square pixels. Sums of squares: no cancellation."""
         away = self.positions(axis) - self.means(axis)[:, None]
-        return np.einsum("na,na->n", self.marginals(axis), away * away)
+        return np.asarray(np.einsum("na,na->n", self.marginals(axis), away * away))
 
 
 def families(transfer: Transfer, draw: int) -> list[Family]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..execution import Box
+from ..chain import Box
 from .certificate import Certificate, Shape
 from .chernoff import Tail
 from .laws import Family
@@ -38,7 +38,7 @@ class Plan:
 
     def __init__(self, families: Sequence[Family]) -> None:
         self.certificate = Certificate(families)
-        self.roundings = float(sum(transfer_roundings(f.sides) * f.layers for f in families))
+        self.roundings = sum(transfer_roundings(f) for f in families)
         self.log_peak = 0.0
         self._tails = {(axis, sign): Tail(families, axis, sign) for axis, sign in SIDES}
         self._mean = np.array([sum(float(f.means(axis) @ f.counts) for f in families) for axis in (0, 1)])
@@ -97,20 +97,23 @@ class Plan:
                 columns = math.ceil(WIDER * columns) + 1
 
 
-def transfer_roundings(sides: tuple[int, int]) -> int:
-    """Bound on the error of the computed transfer function of a kernel of mass 1, in units of 2**-53.
+def transfer_roundings(family: Family) -> float:
+    """Bound on the rounding errors of all transfer functions of a family together, in units of 2**-53 and of their mass.
 
-    What the native product does to a group of up to 8 layers, counted per layer, for rows of k taps and m rows (or the other way
-    round: the larger side is taken for k):
+    Counted along the native product (`spectral.inl`), per layer of m rows of k taps, multiply-adds as two roundings where there is
+    no fused one, real and imaginary parts taken together as vectors:
 
-    - the coefficients of a row at one vertical frequency: sums of m taps times rounded sines and cosines, m + 2;
-    - their product with the rows of the group so far: complex sums of k products, sqrt(2) 2 k;
-    - evaluation of the combined row, of 8 (k - 1) + 1 terms: sqrt(2) k / 2;
-    - sines of the evaluation, and the product over the groups: 6 at most.
+    - the coefficients of its row at one vertical frequency, from rows folded about the middle: m / 2 + 3;
+    - their product with the row of the group so far, sums of 2 k terms: sqrt(2) (2 k + 1);
+    - its share of the evaluation of the group's row, folded too, and summed apart for even and odd terms: sqrt(2) (k / 4 + 11 / 2);
+    - the product over the groups: 3.
 
-    Together m + 4 k + 8. A repeated kernel's power adds less: its logarithm and angle are rounded relative to themselves.
+    Together m / 2 + 3.2 k + 16 at most, 4 times the larger side + 16. Sums do not exceed the mass, so that is an absolute error. A
+    kernel used many times is raised to its power in double-double arithmetic, which leaves some 2**-103 of that per use.
     """
-    return min(sides) + 4 * max(sides) + 8
+    once = family.counts == 1
+    exactly = float(family.counts[~once].sum()) * (math.prod(family.sides) + 64) * 2.0**-48 + 8.0 * float((~once).sum())
+    return float(once.sum()) * (4 * max(family.sides) + 16) + exactly
 
 
 def _gaussian_band(covariance: Array, shape: Shape, budget: float) -> Shape:
