@@ -28,9 +28,6 @@ Factors = list[tuple[Array, ...]]
 ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "extended": 2.0**-103}
 # A signed float32 result is computed in float64 where float32 arithmetic is not expected to keep this share of the peak.
 FLOAT32_TOLERANCE = 1e-5
-# Layers up to which a signed chain is tried layer by layer first: estimating its rounding and running it takes less than a
-# millisecond there, the spectral engine's probe and transforms about two.
-SHALLOW = 12
 
 
 @dataclass(frozen=True)
@@ -140,11 +137,12 @@ def _band_pays(chain: Chain) -> bool:
 
 
 def _signed(chain: Chain, request: Request, factors: Factors | None) -> Choice:
+    from .spectral.cost import layers_pay
     from .spectral.transfer import obstacle
 
     why_not = obstacle(chain, separable=factors is not None)
     if request.engine == "auto" and not why_not:
-        layered = _layer_by_layer(chain, request, factors) if chain.layers <= SHALLOW else None
+        layered = _layer_by_layer(chain, request, factors) if layers_pay(chain, separable=factors is not None) else None
         if layered is not None and layered.arithmetic != "extended":
             return layered
         reason = "layer by layer, signed kernels amplify rounding; their transfer functions, multiplied frequency by frequency, do not"

@@ -16,18 +16,16 @@ taken so large that the four together are below a quarter of the tolerance.
 below a quarter.
 
 **Rounding of the product.** Layer p has a transfer function of modulus at most ``exp(-s_p / 2)``; computed, it is off by at most c
-roundings u = 2**-53 (`plan.transfer_roundings`). The native product evaluates groups of up to 8 layers at a time. A group of m
+roundings u = 2**-53 (`plan.transfer_roundings`). The native product evaluates groups of up to G layers at a time. A group of m
 layers, whose s add up to s_g <= m, has the modulus ``exp(-s_g / 2)`` at most and an error of at most m c u, as no partial sum of it
-exceeds its mass, 1. Replacing one group after the other by what is computed,
+exceeds its mass, 1. The others have the modulus ``exp((s_g - S) / 2)`` at most, or 1; as computed, each is larger by a factor of
+``1 + m c u exp(s_g / 2) <= exp(m c u exp(G / 2))`` at most. So, replacing one group of the n layers after the other by what is
+computed,
 
-    \|P~ - P\|  <=  sum over groups of  m c u  prod over the other groups of (exp(-s / 2) + 8 c u)
-               <=  n c u  exp(max s_g / 2)  B  exp(n c u exp(4)),
+    \|P~ - P\|  <=  n c u  exp(n c u exp(G / 2))  min(1, exp((max s_g - S) / 2)).
 
-n the number of layers: the others alone are bounded by ``B exp(s_g / 2)``, and each exceeds its own bound by a factor of
-``1 + m c u exp(s_g / 2) <= exp(m c u exp(4))`` at most. As 1 - cos x <= x**2 / 2, s_g is at most
-``8 (\|f_y\| std_y + \|f_x\| std_x)**2``, std those of the widest single step (and at most 8): little more than 0 where B is not small.
-Summed over the band and divided by N this is some n c u of the peak, and so are the reported bounds of deep chains. Roundings do
-not conspire: the true error is a hundredth of it or less.
+At low frequencies s_g is almost 0 (`Certificate.kept`). Summed over the band and divided by N this is some n c u of the peak, and
+so are the bounds of deep chains. Roundings do not conspire: the true error is a hundredth of it or less.
 
 **Rounding of the synthesis.** `synthesis.rounding`.
 
@@ -204,7 +202,12 @@ def _account(plan: Plan, picture: Picture, total: float, truncation: float, box:
     share = plan.roundings * ROUNDOFF
     # the true mass lies within `share` of the computed one, also relative to itself
     mass = total * (1 + 2 * share)
-    product = share * math.exp(min(share * math.exp(4), 700.0)) * plan.certificate.kept(shape, band) / (float(shape[0]) * shape[1])
+    product = (
+        share
+        * math.exp(min(share * math.exp(plan.certificate.group / 2), 700.0))
+        * plan.certificate.kept(shape, band)
+        / (float(shape[0]) * shape[1])
+    )
     product += NEGLECTED
     rounded = mass * product + rounding(band) * picture.size
     left_out = mass * truncation

@@ -28,12 +28,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .laws import Family
-from .phases import turns
+from .phases import Circle
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -42,7 +43,43 @@ Shape = tuple[int, int]
 ROUNDOFF = 2.0**-53
 # Rectangles looked at in one round before a band is given up as too narrow.
 MOST_CELLS = 100_000
+# The native product combines the rows of up to `GROUP` layers, reaching up to `GROUP` taps to each side, before it evaluates them
+# (spectral_kernels.hpp: most_layers, largest_half).
+GROUP = 8
 ROWS = 256
+
+
+@dataclass
+class Dropped:
+    """Sums of B outside a band.
+
+    Attributes
+    ----------
+    rows, columns : float
+        Over the rows beyond the band, and over the columns beyond it in its rows: upper bounds, unless it is `too_much`.
+    too_much : bool
+        The band is too narrow; the sums are then of what was looked at.
+    reach : list of two int
+        Frequencies per axis at which B alone was too much.
+    """
+
+    rows: float = 0.0
+    columns: float = 0.0
+    too_much: bool = False
+    reach: list[int] = field(default_factory=lambda: [0, 0])
+
+    @property
+    def sum(self) -> float:
+        return self.rows + self.columns
+
+    def add(self, values: Array, beside: NDArray[np.bool_]) -> None:
+        self.rows += float(values[~beside].sum())
+        self.columns += float(values[beside].sum())
+
+    def see(self, cells: Integers, beside: NDArray[np.bool_]) -> None:
+        for axis, mine in enumerate((cells[~beside], cells[beside])):
+            middles = np.abs(mine[:, 2 * axis] + mine[:, 2 * axis + 1]) // 2
+            self.reach[axis] = max(self.reach[axis], int(middles.max(initial=0)))
 
 
 class Certificate:
@@ -55,89 +92,94 @@ class Certificate:
     Attributes
     ----------
     layers : int
+    group : int
+        How many layers are evaluated together, at most.
     covariance : float64 [2, 2]
         Of the image, in square pixels.
     """
 
     def __init__(self, families: Sequence[Family]) -> None:
         self.layers = sum(f.layers for f in families)
+        self.group = max(_group(f, self.layers) for f in families)
         self._lags = [(_autocorrelation(f), f.spacing) for f in families]
         self.covariance = sum((_covariance(r, spacing) for r, spacing in self._lags), np.zeros((2, 2)))
         self._std = np.sqrt(np.diag(self.covariance))
         # the widest single step, per axis
-        self._step = [math.sqrt(max(float(f.variances(axis).max()) for f in families)) for axis in (0, 1)]
+        self._step = [math.sqrt(max(float(f.variances[axis].max()) for f in families)) for axis in (0, 1)]
         # relative: one rounding for each term of R, twice for its masses; absolute, per layer: cosines and the sums over lags
         self._relative = ROUNDOFF * max(len(f.counts) * f.sides[0] + 2 * math.prod(f.sides) + 16 for f in families)
         self._absolute = ROUNDOFF * self.layers * max(4 * sum(f.sides) + 64 for f in families)
 
-    def exponents(self, doubled: Integers, shape: Shape) -> Array:
-        """Lower bounds on S at the frequencies pi * doubled / shape; doubled int64 [m, 2]."""
+    def exponents(self, doubled: Integers, circles: Sequence[Circle]) -> Array:
+        """Lower bounds on S at the frequencies 2 pi * doubled / whole of the circle of each axis; doubled int64 [m, 2]."""
         found = np.zeros(len(doubled))
         for lags, spacing in self._lags:
-            y, x = (_waves(doubled[:, a], spacing[a], lags.shape[a], 2 * shape[a]) for a in (0, 1))
+            y, x = (_waves(circles[a], doubled[:, a], spacing[a], lags.shape[a]) for a in (0, 1))
             found += lags.sum() - np.einsum("md,md->m", y, x @ lags.T).real
         return self._lowered(found)
 
     def kept(self, shape: Shape, band: Shape) -> float:
-        """Upper bound on the sum of B over a band, each frequency weighted by what a group of layers amplifies rounding (see
-        `GROUP`).
+        """Upper bound on the sum over a band of what multiplies the rounding of one group of layers: the modulus of all others.
+
+        That is at most 1, and at most ``B exp(s_g / 2)``; s_g <= `group` (|f_y| std_y + |f_x| std_x)**2, std of the widest step,
+        as 1 - cos x <= x**2 / 2.
         """
         ky, kx = np.arange(-band[0], band[0] + 1), np.arange(band[1] + 1)
         weights = column_weights(shape, band)
+        circles = [Circle(n) for n in shape]
         total = 0.0
         for begin in range(0, len(ky), ROWS):
             rows = ky[begin : begin + ROWS]
             found = np.zeros((len(rows), len(kx)))
             for lags, spacing in self._lags:
-                y, x = (_waves(2 * k, spacing[a], lags.shape[a], 2 * shape[a]) for a, k in ((0, rows), (1, kx)))
+                y, x = (_waves(circles[a], k, spacing[a], lags.shape[a]) for a, k in ((0, rows), (1, kx)))
                 found += lags.sum() - (y @ lags @ x.T).real
             spread = 2 * np.pi * (np.abs(rows / shape[0])[:, None] * self._step[0] + kx / shape[1] * self._step[1])
-            total += float((np.exp(GROUP / 2 * np.minimum(spread**2, 1.0) - self._lowered(found) / 2) * weights).sum())
+            own = self.group * np.minimum(spread**2, 1.0)
+            total += float((np.exp(-0.5 * np.maximum(self._lowered(found) - own, 0.0)) * weights).sum())
         return total * (1 + 1e-9)
 
-    def dropped(self, shape: Shape, band: Shape, budget: float) -> tuple[float, float]:
-        """Upper bounds on the sum of B outside a band: over the rows beyond it, and over the columns beyond it in its rows.
+    def dropped(self, shape: Shape, band: Shape, budget: float) -> Dropped:
+        """What a band leaves out, sharpened until it is below `budget`, or until it is clear that the band is too narrow.
 
         Parameters
         ----------
         shape, band : tuple of two int
             Period, whose number of rows is odd and of columns even; last frequency kept per axis.
         budget : float
-            Bounds are sharpened until their sum is below this, or it is clear that the band is too narrow.
         """
         cells, beside = _outside(shape, band)
-        sums = [0.0, 0.0]
-        spare = budget
+        circles = [Circle(2 * n) for n in shape]  # the middle of a rectangle may lie between two frequencies
+        found = Dropped()
         while len(cells):
-            bounds = self._cell_bounds(cells, shape)
+            bounds, middles = self._cell_bounds(cells, circles)
             single = (cells[:, 0] == cells[:, 1]) & (cells[:, 2] == cells[:, 3])
-            order = np.argsort(np.where(single, np.inf, bounds))
-            open_ = max(len(cells) - int(single.sum()), 0)
-            # of those that can still be quartered, the smallest are settled as they are: half of what is left each time
-            settled = int(np.searchsorted(np.cumsum(bounds[order[:open_]]), max(spare, 0.0) / 2, side="right"))
-            given_up = spare <= 0 or open_ > MOST_CELLS
-            done = np.concatenate([order[: open_ if given_up else settled], order[open_:]])
-            for column in (False, True):
-                sums[column] += float(bounds[done][beside[done] == column].sum())
-            spare = budget - sum(sums)
-            rest = order[len(order) if given_up else settled : open_]
+            found.add(bounds[single], beside[single])
+            cells, beside, bounds, middles = (a[~single] for a in (cells, beside, bounds, middles))
+            if found.sum + middles.sum() > budget or len(cells) > MOST_CELLS:
+                found.add(middles, beside)
+                found.see(cells[middles > budget], beside[middles > budget])
+                found.too_much = True
+                return found
+            # the smallest are settled as they are, for half of what is left of the budget; the others are looked at more closely
+            order = np.argsort(bounds)
+            settled = np.searchsorted(np.cumsum(bounds[order]), (budget - found.sum) / 2, side="right")
+            found.add(bounds[order[:settled]], beside[order[:settled]])
+            rest = order[settled:]
             cells, beside = _quartered(cells[rest], beside[rest], self._std / shape)
-        return sums[0] * (1 + 1e-9), sums[1] * (1 + 1e-9)
+        found.too_much = found.sum > budget
+        return found
 
-    def _cell_bounds(self, cells: Integers, shape: Shape) -> Array:
-        """Upper bounds on the sum of B over each rectangle and its mirror image."""
+    def _cell_bounds(self, cells: Integers, circles: Sequence[Circle]) -> tuple[Array, Array]:
+        """Upper bounds on the sum of B over each rectangle and its mirror image, and B in its middle, twice."""
         low, high = cells[:, 0::2], cells[:, 1::2]
-        roots = np.sqrt(self.exponents(low + high, shape))
-        radius = ((high - low) * (np.pi * self._std / np.array(shape))).sum(axis=1) * (1 + self._relative + 1e-12)
-        return np.asarray(2 * np.prod(high - low + 1.0, axis=1) * np.exp(-0.5 * np.maximum(roots - radius, 0.0) ** 2))
+        exponents = self.exponents(low + high, circles)
+        radius = ((high - low) * (2 * np.pi * self._std / [c.whole for c in circles])).sum(axis=1) * (1 + self._relative + 1e-12)
+        largest = np.exp(-0.5 * np.maximum(np.sqrt(exponents) - radius, 0.0) ** 2) * (1 + 1e-9)
+        return 2 * np.prod(high - low + 1.0, axis=1) * largest, 2 * np.exp(-exponents / 2)
 
     def _lowered(self, found: Array) -> Array:
         return np.maximum(found * (1 - self._relative) - self._absolute, 0.0)
-
-
-# Native products combine the rows of up to this many layers before they are evaluated, so that their rounding is relative to the
-# largest value such a group could have, 1, and not to the value it has at the frequency, at least exp(-s / 2) of the group's s.
-GROUP = 8
 
 
 def column_weights(shape: Shape, band: Shape) -> Array:
@@ -147,6 +189,11 @@ def column_weights(shape: Shape, band: Shape) -> Array:
     if 2 * band[1] == shape[1]:
         weights[-1] = 1.0
     return weights
+
+
+def _group(family: Family, layers: int) -> int:
+    half = family.sides[1] // 2
+    return min(GROUP, max(GROUP // half, 1) if half else GROUP, layers)
 
 
 def _autocorrelation(family: Family) -> Array:
@@ -171,14 +218,9 @@ def _covariance(lags: Array, spacing: tuple[int, int]) -> Array:
     return 0.5 * np.array([[float(y**2 @ lags.sum(axis=1)), mixed], [mixed, float(lags.sum(axis=0) @ x**2)]])
 
 
-def _waves(parts: Integers, spacing: int, lags: int, whole: int) -> NDArray[np.complex128]:
+def _waves(circle: Circle, parts: Integers, spacing: int, lags: int) -> NDArray[np.complex128]:
     """exp(2 pi i parts * lag * spacing / whole) for the lags -(lags // 2) .. lags // 2, [len(parts), lags]."""
-    reach = lags // 2
-    c, s = turns((parts * (spacing % whole) % whole)[:, None] * np.arange(reach + 1), whole)
-    found = np.empty((len(parts), lags), dtype=np.complex128)
-    found[:, reach:].real, found[:, reach:].imag = c, s
-    found[:, :reach] = found[:, :reach:-1].conj()
-    return found
+    return circle.products(parts, (np.arange(lags, dtype=np.int64) - lags // 2) * (spacing % circle.whole))
 
 
 def _outside(shape: Shape, band: Shape) -> tuple[Integers, NDArray[np.bool_]]:

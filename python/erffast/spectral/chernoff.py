@@ -46,10 +46,10 @@ class Tail:
     def __init__(self, families: Sequence[Family], axis: int, sign: int) -> None:
         # [n, side] masses, [side] steps from the smallest to the largest, [n] counts, area of the kernel
         self._parts = [
-            (f.marginals(axis)[:, ::sign], sign * f.positions(axis)[::sign], f.counts, f.sides[0] * f.sides[1]) for f in families
+            (f.marginals[axis][:, ::sign], sign * f.positions(axis)[::sign], f.counts, f.sides[0] * f.sides[1]) for f in families
         ]
         self.end = sum(_last(masses, steps, counts) for masses, steps, counts, _ in self._parts)
-        self._deviation = math.sqrt(sum(float(f.variances(axis) @ f.counts) for f in families))
+        self._deviation = math.sqrt(sum(float(f.variances[axis] @ f.counts) for f in families))
         widest = max(int(steps[-1] - steps[0]) for _, steps, _, _ in self._parts)
         self._largest = WIDEST / max(widest, 1)
         self._t: list[float] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,18 +50,26 @@ class Family:
         side = self.sides[axis]
         return (np.arange(side, dtype=np.int64) - (side - 1) // 2) * self.spacing[axis]
 
-    def marginals(self, axis: int) -> Array:
-        """Distribution of the step along an axis, [n_kernels, side]."""
-        return np.einsum("nab->na" if axis == 0 else "nab->nb", self.masses)
+    @cached_property
+    def marginals(self) -> tuple[Array, Array]:
+        """Distribution of the step along each axis, [n_kernels, side]."""
+        return np.einsum("nab->na", self.masses), np.einsum("nab->nb", self.masses)
 
-    def means(self, axis: int) -> Array:
-        """Mean step along an axis, [n_kernels], in input pixels."""
-        return np.asarray(self.marginals(axis) @ self.positions(axis))
+    @cached_property
+    def means(self) -> tuple[Array, Array]:
+        """Mean step along each axis, [n_kernels], in input pixels."""
+        return self.marginals[0] @ self.positions(0), self.marginals[1] @ self.positions(1)
 
-    def variances(self, axis: int) -> Array:
-        """Variance of the step along an axis, [n_kernels], in square pixels. Sums of squares: no cancellation."""
-        away = self.positions(axis) - self.means(axis)[:, None]
-        return np.asarray(np.einsum("na,na->n", self.marginals(axis), away * away))
+    @cached_property
+    def variances(self) -> tuple[Array, Array]:
+        """Variance of the step along each axis, [n_kernels], in square pixels. Sums of squares: no cancellation."""
+        return self._variances(0), self._variances(1)
+
+    def _variances(self, axis: int) -> Array:
+        away = self.positions(axis) - self.means[axis][:, None]
+        away *= away
+        away *= self.marginals[axis]
+        return np.asarray(away @ np.ones(away.shape[1]))
 
 
 def families(transfer: Transfer, draw: int) -> list[Family]:

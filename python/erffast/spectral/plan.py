@@ -41,7 +41,7 @@ class Plan:
         self.roundings = sum(transfer_roundings(f) for f in families)
         self.log_peak = 0.0
         self._tails = {(axis, sign): Tail(families, axis, sign) for axis, sign in SIDES}
-        self._mean = np.array([sum(float(f.means(axis) @ f.counts) for f in families) for axis in (0, 1)])
+        self._mean = np.array([sum(float(f.means[axis] @ f.counts) for f in families) for axis in (0, 1)])
 
     def window(self, tol: float) -> Box:
         """The smallest box that is certified to leave out at most `tol` of the mass, the same share at each side."""
@@ -84,17 +84,16 @@ class Plan:
         pixels = float(shape[0]) * shape[1]
         budget = tol * math.exp(self.log_peak) * pixels
         full = (shape[0] - 1) // 2, shape[1] // 2
-        rows, columns = _gaussian_band(self.certificate.covariance, shape, budget)
+        band = list(_gaussian_band(self.certificate.covariance, shape, budget))
         while True:
-            rows, columns = min(rows, full[0]), min(columns, full[1])
-            over = self.certificate.dropped(shape, (rows, columns), budget)
-            if sum(over) <= budget:
-                return (rows, columns), sum(over) / pixels
+            rows, columns = min(band[0], full[0]), min(band[1], full[1])
+            dropped = self.certificate.dropped(shape, (rows, columns), budget)
+            if not dropped.too_much:
+                return (rows, columns), dropped.sum / pixels
             # an axis that leaves out little beside the other one is wide enough
-            if over[0] > over[1] / 8:
-                rows = math.ceil(WIDER * rows) + 1
-            if over[1] > over[0] / 8:
-                columns = math.ceil(WIDER * columns) + 1
+            for axis, (mine, other) in enumerate(((dropped.rows, dropped.columns), (dropped.columns, dropped.rows))):
+                if mine > other / 8:
+                    band[axis] = max(math.ceil(WIDER * band[axis]) + 1, dropped.reach[axis])
 
 
 def transfer_roundings(family: Family) -> float:

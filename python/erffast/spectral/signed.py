@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from .. import _backend, _fft
 from ..chain import Chain
+from ..errors import AccuracyError
 from ..execution import Resources
 from ..separability import factor_error
 from .image import Tile, TiledOutcome
@@ -34,7 +35,7 @@ Array = NDArray[np.float64]
 Shape = tuple[int, int]
 
 SAMPLES = 64  # frequencies of the probe
-ERROR_SHARE = 4.0  # reported error / measured relative error of the energy
+ERROR_SHARE = 1.5  # reported error / measured relative error of the energy
 TRANSFORM_ERROR = 8 * 2.0**-53  # of the inverse transform and the last scaling, of the peak: measured 1e-16 .. 5e-16
 SEAM_SHARE = 4.0  # reported error / largest value at the seam
 FIRST_PERIOD = 25.0  # standard deviations of the energy
@@ -79,13 +80,14 @@ def run_signed(
 
 def _run(found: Transfer, axes: tuple[int, ...], tol: float, period: str, dtype: str, resources: Resources) -> TiledOutcome:
     multiple = _common_spacing(found)
-    shape = _full(found, multiple) if period == "full" else _first(found, multiple)
+    shape = _full(found, multiple) if period == "full" else first_period(found)
     tiles: dict[int, Tile] = {}
     pending = list(range(found.draws))
     while pending:
         later, spread = [], np.zeros(2)
         for batch in _batches(pending, shape):
             for draw, result in zip(batch, _on_period(found, shape, batch, resources), strict=True):
+                _require_accuracy(result.tile.error, tol)
                 if result.wrapped * SEAM_SHARE <= tol / 2 or not result.tile.pixels.any():
                     tiles[draw] = replace(result.tile, error=result.tile.error + SEAM_SHARE * result.wrapped)
                 else:
@@ -94,6 +96,14 @@ def _run(found: Transfer, axes: tuple[int, ...], tol: float, period: str, dtype:
         pending = later
         shape = _larger(found, multiple, shape, spread)
     return TiledOutcome([tiles[d] for d in range(found.draws)], axes, dtype, resources.remedy)
+
+
+def _require_accuracy(error: float, tol: float) -> None:
+    if error > tol:
+        raise AccuracyError(
+            f"rounding of the product of transfer functions is measured at {error:.1e} of the peak, above tol={tol:.1e}; "
+            f"allow that with tol={2 * error:.0e}"
+        )
 
 
 # ------------------------------------------------------------------------------------------------ periods
@@ -114,8 +124,9 @@ def _full(found: Transfer, multiple: Shape) -> Shape:
     return 1 if height == 1 else _fft.good_size(height, multiple[0]), _fft.good_size(max(width, 2), multiple[1])
 
 
-def _first(found: Transfer, multiple: Shape) -> Shape:
-    return _limited(found, multiple, [FIRST_PERIOD * s + 16 for s in _expected_spread(found)])
+def first_period(found: Transfer) -> Shape:
+    """The period tried first: 25 standard deviations of the energy, or what holds the whole support."""
+    return _limited(found, _common_spacing(found), [FIRST_PERIOD * s + 16 for s in _expected_spread(found)])
 
 
 def _limited(found: Transfer, multiple: Shape, wanted: Sequence[float]) -> Shape:

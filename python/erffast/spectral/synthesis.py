@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from . import phases
 from .certificate import Shape, column_weights
-from .phases import turns
+from .phases import Circle
 
 Array = NDArray[np.float64]
 Waves = NDArray[np.complex128]
 
 ROUNDOFF = 2.0**-53
 # Rows of the window made at a time, so that they are looked at while they are in cache.
-ROWS = 64
+ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,11 @@ def synthesise(values: Waves, shape: Shape, band: Shape, low: tuple[int, int], o
     ky = np.r_[0 : band[0] + 1, -band[0] : 0].astype(np.int64)
     kx = np.arange(band[1] + 1, dtype=np.int64)
     height, width = out.shape
-    # whole periods are taken off, so that no product of integers is large
-    y, x = ((low[a] % shape[a]) + np.arange(n, dtype=np.int64) for a, n in enumerate((height, width)))
+    y, x = (first + np.arange(n, dtype=np.int64) for first, n in zip(low, (height, width), strict=True))
     weights = column_weights(shape, band) / (float(shape[0]) * shape[1])
-    c, s = turns(y[:, None] * ky, shape[0])
-    columns = ((c + 1j * s) @ values) * weights
-    c, s = turns(kx[:, None] * x, shape[1])
-    rows = np.concatenate([c, -s])
+    columns = (Circle(shape[0]).products(y, ky) @ values) * weights
+    along = Circle(shape[1]).products(kx, x)
+    rows = np.concatenate([along.real, -along.imag])
     flat = np.concatenate([columns.real, columns.imag], axis=1)
     peak, least = -np.inf, np.inf
     for begin in range(0, height, ROWS):
