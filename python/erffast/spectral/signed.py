@@ -215,7 +215,8 @@ def _opposite(pixels: Array, axis: int, origin: int, expected: float) -> int:
     angle = np.angle(energy @ np.exp(2j * np.pi * np.arange(n) / n))
     circular = origin + float(angle) * n / (2 * np.pi)
     centre = circular + n * round((expected - circular) / n)
-    return int(math.floor(centre - n / 2))
+    first: int = math.floor(centre - n / 2)
+    return first
 
 
 def _seam(pixels: Array, axis: int, start: int, width: int) -> float:
