@@ -200,7 +200,7 @@ def _pi() -> np.longdouble:
     return np.longdouble("3.14159265358979323846264338327950288419716939937510582")
 
 
-def long_double_image(kernels: Sequence[Array], period: tuple[int, int]) -> tuple[Long, int]:
+def long_double_image(kernels: Iterable[Array], period: tuple[int, int]) -> tuple[Long, int]:
     """Image [*period] and exponent of a 2-D chain without strides: the product of transfer functions, inverted by one transform.
 
     Pixel (0, 0) is the first of the field; a period below the field's size wraps the image around.
@@ -230,19 +230,23 @@ def _horner(coefficients: Sequence[Any], z: LongWaves) -> Any:
     return value
 
 
-def response(kernels: Sequence[Array], frequencies: Long) -> tuple[LongWaves, int]:
-    """``sum of image[x] exp(-i frequency . x)`` of a chain without strides, at frequencies [count, ndim]; times 2**exponent."""
-    ndim = frequencies.shape[1]
-    waves = [np.asarray(np.exp(-1j * frequencies[:, axis]), dtype=np.clongdouble) for axis in range(ndim)]
+def response(kernels: Array, frequencies: Long) -> tuple[LongWaves, int]:
+    """``sum of image[x] exp(-i frequency . x)`` of a chain [n, *kernel] without strides, at frequencies [count, ndim].
+
+    Returns values and the power of two that they are to be multiplied by.
+    """
+    wave = np.ones((1, len(frequencies)), dtype=np.clongdouble)
+    for axis, k in enumerate(kernels.shape[1:]):
+        along = np.exp(-1j * np.multiply.outer(np.arange(k).astype(np.longdouble), frequencies[:, axis]))
+        wave = (wave[:, None] * along[None]).reshape(-1, len(frequencies))
     values = np.ones(len(frequencies), dtype=np.clongdouble)
     exponent = 0
-    for number, kernel in enumerate(kernels):
-        taps = np.asarray(kernel, dtype=np.longdouble)
-        values *= _horner([_horner(row, waves[1]) for row in taps] if ndim == 2 else taps, waves[0])
-        if number % 16 == 15:
-            shift = int(np.frexp(np.abs(values).max())[1])
-            values *= np.ldexp(np.longdouble(1), -shift)
-            exponent += shift
+    for first in range(0, len(kernels), 16):
+        taps = kernels[first : first + 16].reshape(-1, len(wave)).astype(np.longdouble)
+        values = values * (taps @ wave).prod(axis=0)
+        shift = int(np.frexp(np.abs(values).max())[1])
+        values *= np.ldexp(np.longdouble(1), -shift)
+        exponent += shift
     return values, exponent
 
 

@@ -153,19 +153,31 @@ def test_outer_products(n: int, seed: int) -> None:
     assert_right_and_honest(spectral(kernels, window="full"), expected)
 
 
+@lru_cache(maxsize=2)
+def on_a_torus(n: int, k: int, periods: tuple[int, int], seed: int) -> tuple[Integers, Truth]:
+    """Kernels without any structure [n, k, k], and their image summed over the classes of pixels modulo the periods."""
+    kernels = signed_kernels(generator(seed, f"torus {n} {k}"), n, (k, k))
+    return kernels, truth(on_torus(kernels, periods))
+
+
+def assert_right_on_a_torus(image: NDArray[Any], exponent: int, sums: Truth) -> float:
+    """Sums of pixels might err by the sum of their errors; these have to be as right as a pixel. Returns the error / peak of a pixel."""
+    periods: Any = sums.high.shape
+    apart = error(folded(image.astype(np.float64), periods), exponent, sums)
+    worst = apart * sums.peak / math.ldexp(float(np.abs(image).max()), exponent - sums.exponent)
+    print(f"  {worst:.1e} of the peak")
+    assert worst <= tolerance("deep gradient", engine="spectral"), f"{worst:.1e} of the peak"
+    return worst
+
+
 @pytest.mark.parametrize(
     ("n", "k", "periods"), [(300, 3, (31, 17)), (300, 5, (13, 32)), (300, 3, (1, 601)), (300, 3, (601, 1)), (1000, 3, (17, 12))]
 )
 @pytest.mark.parametrize("seed", DEEPEST_SEEDS)
 def test_any_kernels_summed_on_a_torus(n: int, k: int, periods: tuple[int, int], seed: int) -> None:
-    """No structure in these kernels at all. Sums of pixels may err by the sum of their errors; these err less than a pixel may."""
-    kernels = signed_kernels(generator(seed, f"torus {n} {k} {periods}"), n, (k, k))
+    kernels, sums = on_a_torus(n, k, periods, seed)
     erf = spectral(kernels, window="full")
-    expected = truth(on_torus(kernels, periods))
-    in_sums = error(folded(erf.image, periods), power_of_two(erf), expected)
-    worst = in_sums * expected.peak / math.ldexp(float(np.abs(erf.image).max()), power_of_two(erf) - expected.exponent)
-    print(f"  {worst:.1e} of the peak")
-    assert worst <= tolerance("deep gradient", engine="spectral")
+    assert_right_on_a_torus(erf.image, power_of_two(erf), sums)
 
 
 needs_long_double = pytest.mark.skipif(not HAS_LONG_DOUBLE, reason=NO_LONG_DOUBLE)
@@ -180,30 +192,29 @@ def test_normal_kernels_against_long_double(n: int, k: int) -> None:
     wrapped = np.zeros((2 * period, 2 * period))
     wrapped[: erf.shape[0], : erf.shape[1]] = erf.image
     wrapped = wrapped.reshape(2, period, 2, period).sum(axis=(0, 2))
-    expected = truth_of_long(*long_double_image(list(kernels), (period, period)))
+    expected = truth_of_long(*long_double_image(kernels, (period, period)))
     assert_honest(erf, assert_right(wrapped, power_of_two(erf), expected))
 
 
 @needs_long_double
 @pytest.mark.parametrize(
-    ("n", "sides", "window"), [(1000, (3, 3), "full"), (100_000, (3,), 8001), *([(10_000, (3, 3), 4001)] if FULL else [])]
+    ("n", "sides", "window"), [(1000, (3, 3), 601), (100_000, (3,), 8001), *([(10_000, (3, 3), 2001)] if FULL else [])]
 )
-def test_the_response_of_any_depth(n: int, sides: tuple[int, ...], window: Any) -> None:
+def test_the_response_of_any_depth(n: int, sides: tuple[int, ...], window: int) -> None:
     """The image's own Fourier sums, at frequencies that are on nobody's grid, against products in long double."""
     rng = generator(n, "response")
     kernels = rng.standard_normal((n, *sides)) + 0.5  # a mean above zero leaves most of the energy at low frequencies, in the middle
     erf = spectral(kernels, window=window)
     assert np.isfinite(erf.image).all()
-    frequencies = np.asarray(rng.uniform(-np.pi, np.pi, (200, len(sides))), dtype=np.longdouble)
-    frequencies[:100] /= np.sqrt(n)
-    expected, exponent = response(list(kernels), frequencies)
+    frequencies = np.asarray(rng.uniform(-np.pi, np.pi, (80, len(sides))), dtype=np.longdouble)
+    frequencies[:40] /= np.sqrt(n)
+    expected, exponent = response(kernels, frequencies)
     got = response_of(erf.image, erf.origin, frequencies)
-    peak = np.abs(erf.image).max()
-    worst = float(np.abs(got - expected * np.ldexp(np.longdouble(1), exponent - power_of_two(erf))).max() / peak)
-    print(f"  {worst:.1e} of the peak, response up to {float(np.abs(got).max()):.1e}")
-    # below 100,000 layers the oracle's own phases are right to 1e-14; a Fourier sum adds up the errors of all pixels
-    assert worst <= 10 * tolerance("deep gradient", engine="spectral")
-    assert float(np.abs(got).max()) > 1  # it is the response of something
+    apart = np.abs(got - expected * np.ldexp(np.longdouble(1), exponent - power_of_two(erf)))
+    largest = np.abs(got).max()
+    print(f"  {float(apart.max() / largest):.1e} of the largest response, {float(largest / np.abs(erf.image).max()):.1e} of the peak")
+    assert largest > 1  # of an image with its peak below 1: most of it is in what was looked at
+    assert apart.max() <= tolerance("deep gradient", engine="spectral") * largest
 
 
 # ------------------------------------------------------------------------------------------------ equal layers
@@ -233,6 +244,30 @@ def test_ten_thousand_equal_layers_in_two_axes(vectors: Vectors) -> None:
     true = error(erf.image, power_of_two(erf), lattice_image(down, along, vectors, erf.origin, erf.shape))  # type: ignore[arg-type]
     assert true <= tolerance("repeats", engine="spectral"), f"{true:.1e} of the peak"
     assert_honest(erf, true)
+
+
+@pytest.mark.parametrize("taps", [(1, 2, -1, 2), (-1, -3, -2, -4, 4)], ids=str)
+def test_a_second_lobe_far_away_is_not_folded_onto_the_first(taps: tuple[int, ...]) -> None:
+    """A kernel whose gain has two maxima, of nearly the same height and with different delays, leaves two lobes far apart.
+
+    The smaller one holds too little energy for the spread of the energy to show it, and may miss the seam of a period.
+    """
+    expected = truth(power(taps, 1000))
+    erf = spectral(np.broadcast_to(np.array(taps, dtype=np.float64), (1000, len(taps))), window="full", period="auto")
+    assert_right_and_honest(erf, expected)
+
+
+@pytest.mark.parametrize("far", [640, 700, 1280])
+def test_a_small_tap_far_away_is_not_folded_onto_the_rest(far: int) -> None:
+    kernels, exact = line(1000, 3, 0)
+    last = np.zeros(far + 1)
+    last[[0, -1]] = 1024, 1  # the image, and 1/1024 of it far away
+    shifted = np.zeros(len(exact) + far, dtype=object)
+    shifted[: len(exact)] += 1024 * exact
+    shifted[far:] += exact
+    net = Stack([stack(kernels), Conv(far + 1)], ndim=1)
+    erf = ef.gradient(net, [*kernels.astype(np.float64), last], engine="spectral", window="full", period="auto")
+    assert_right_and_honest(erf, truth(shifted))
 
 
 @pytest.mark.parametrize("k", [2, 3, 6])
@@ -271,6 +306,7 @@ def float32_loop(kernels: Integers) -> tuple[NDArray[np.float32], int]:
 def torch_loop(kernels: Integers) -> tuple[NDArray[np.float32], int]:
     """The same by torch, as a full convolution."""
     torch = pytest.importorskip("torch", reason="torch is the framework that is looked at")
+    torch.set_num_threads(1)  # on maps this small, waking threads costs more than the work
     image, exponent = torch.ones((1, 1, 1, 1), dtype=torch.float32), 0
     # torch correlates: the kernel is turned round
     for kernel in torch.from_numpy(np.ascontiguousarray(kernels[:, ::-1, ::-1]).astype(np.float32)):
@@ -282,18 +318,15 @@ def torch_loop(kernels: Integers) -> tuple[NDArray[np.float32], int]:
 
 @pytest.mark.parametrize("loop", [float32_loop, torch_loop])
 def test_a_loop_in_float32_is_seen_to_fail(loop: Any) -> None:
-    """It is right where it is shallow; at 400 layers it fails the check that the spectral engine passes, by many orders of ten."""
+    """It is right where it is shallow. At 300 layers it fails the check that the spectral engine passes, by eight orders of ten."""
     kernels, expected = named_stack("5x3 sheared", 10, 0)
     assert error(*loop(kernels), expected) <= 1e-5
-    kernels, expected = named_stack("5x3 sheared", 400, 0)
+    kernels, sums = on_a_torus(300, 3, (31, 17), 0)
     image, exponent = loop(kernels)
-    with pytest.raises(AssertionError, match="of the peak"):
-        assert_right(image, exponent, expected)
-    worst = error(image, exponent, expected)
-    print(f"  {loop.__name__} {worst:.1e} of the peak")
-    assert worst > 1e-3
+    with pytest.raises(AssertionError, match=r"e-0[123] of the peak"):
+        assert_right_on_a_torus(image, exponent, sums)
     erf = spectral(kernels, window="full")
-    assert_right(erf.image, power_of_two(erf), expected)
+    assert_right_on_a_torus(erf.image, power_of_two(erf), sums)
 
 
 # ------------------------------------------------------------------------------------------------ the truths themselves
@@ -384,7 +417,7 @@ def test_roots_of_unity(n: int) -> None:
 @pytest.mark.parametrize("name", LATTICES)
 def test_long_double_products_are_right_at_depth(name: str) -> None:
     kernels, expected = named_stack(name, 100, 0)
-    image, exponent = long_double_image(list(kernels.astype(np.float64)), expected.high.shape)  # type: ignore[arg-type]
+    image, exponent = long_double_image(kernels.astype(np.float64), expected.high.shape)  # type: ignore[arg-type]
     got = truth_of_long(image, exponent)
     worst = np.abs(got.high - np.ldexp(expected.high, s := expected.exponent - got.exponent) + (got.low - np.ldexp(expected.low, s)))
     assert worst.max() <= 1e-16 * expected.peak
@@ -395,9 +428,9 @@ def test_long_double_products_are_right_at_depth(name: str) -> None:
 def test_responses_are_fourier_sums(ndim: int) -> None:
     kernels = signed_kernels(generator(ndim, "responses"), 10, (3,) * ndim)
     frequencies = np.asarray(generator(0, "frequencies").uniform(-np.pi, np.pi, (20, ndim)), dtype=np.longdouble)
-    expected, exponent = response(list(kernels.astype(np.float64)), frequencies)
+    mantissas, exponent = response(kernels.astype(np.float64), frequencies)
+    expected = mantissas * np.ldexp(np.longdouble(1), exponent)
     got = response_of(image_by_definition(kernels).astype(np.float64), (0,) * ndim, frequencies)
-    assert exponent == 0
     assert np.abs(got - expected).max() <= 1e-15 * np.abs(expected).max()
     moved = response_of(image_by_definition(kernels).astype(np.float64), (3,) * ndim, frequencies)
     assert np.abs(moved * np.exp(3j * frequencies.sum(axis=1)) - got).max() <= 1e-15 * np.abs(expected).max()
@@ -405,7 +438,7 @@ def test_responses_are_fourier_sums(ndim: int) -> None:
 
 @pytest.mark.parametrize("name", LATTICES)
 def test_the_direct_engine_agrees_where_it_is_shallow(name: str) -> None:
-    kernels, expected = named_stack(name, 15, 0)
+    kernels, expected = named_stack(name, 16, 0)
     erf = ef.gradient(stack(kernels), kernels.astype(np.float64), engine="direct")
     assert erf.engine == "direct"
     assert error(erf.image, power_of_two(erf), expected) <= tolerance("gradient")

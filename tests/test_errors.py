@@ -418,11 +418,24 @@ def test_a_nonlinearity_outside_the_average_pools_is_no_hindrance() -> None:
         "3-D networks need separable kernels: the kernel of layer conv3 is not an outer product of one vector per axis",
     ),
     mistake(
-        "spectral",
-        lambda: ef.variance(ONE, engine="spectral"),
-        ef.BackendUnavailable,
-        'engine="spectral" is not in this version; use engine="auto"',
+        "spectral on a map that cuts",
+        lambda: ef.variance(ef.parse("conv3:p1 * 3"), input_size=8, unit=0, engine="spectral"),
+        ValueError,
+        'engine="spectral" does not apply: the border of the map cuts layer by layer, which a spectrum cannot do',
     ),
+    mistake(
+        "spectral with channels",
+        lambda: ef.gradient(ef.parse("conv3 * 2"), np.ones((2, 2, 2, 3, 3)).tolist(), engine="spectral"),
+        ValueError,
+        'engine="spectral" does not apply: its layers have several channels',
+    ),
+    mistake(
+        "spectral, pixel by pixel",
+        lambda: ef.variance(ONE, engine="spectral", accuracy="pixel"),
+        ValueError,
+        'accuracy="pixel" is for the direct and separable engines; a spectrum keeps errors relative to the peak',
+    ),
+    mistake("period", lambda: ef.variance(ONE, period="half"), ValueError, "period must be one of 'auto', 'full', got 'half'"),
     mistake(
         "unknown engine",
         lambda: ef.variance(ONE, engine="fft"),
@@ -596,12 +609,15 @@ def test_maps_and_units(call: Callable[[], Any], kind: type[Exception], message:
 
 
 def test_accuracy_that_cannot_be_kept_is_refused_with_its_estimate() -> None:
-    weights = np.random.default_rng(0).standard_normal((2000, 3, 3))
+    """High-pass layers below low-pass layers on a padded map: what one half leaves, the other removes."""
+    low, high = np.array([1.0, 2.0, 1.0]), np.array([1.0, -2.0, 1.0])
+    weights = np.stack([high] * 300 + [low] * 300)
     with pytest.raises(
         ef.AccuracyError,
-        match=r"^rounding, .* through 2000 layers .* is estimated at \S+ of the peak, above tol=1.0e-12; allow that .* larger tol",
+        match=r"^rounding, .* through 600 layers .* is estimated at \S+ of the peak in double-double arithmetic, above tol=1.0e-12; "
+        r"allow that .* larger tol, .* is not for this network: the border of the map cuts layer by layer",
     ):
-        ef.gradient(ef.parse("conv3 * 2000"), weights, engine="direct", window=5)
+        ef.gradient(ef.parse("conv3:p1 * 600", ndim=1), weights, input_size=32)
 
 
 # ------------------------------------------------------------------------------------------------ what comes later

@@ -33,7 +33,22 @@ TOO_MUCH: dict[str, tuple[str, Callable[[], Any], str]] = {
     "signed draws": (
         "256K",
         lambda: ef.gradient(ef.parse("conv3 * 50"), np.stack([SIGNED] * 20), threads=2),
+        r"an image of 101 x 101 pixels for 20 draws needs .* MiB, and 256 KiB are available; use fewer draws at a time",
+    ),
+    "signed draws, layer by layer": (
+        "256K",
+        lambda: ef.gradient(ef.parse("conv3 * 50"), np.stack([SIGNED] * 20), threads=2, engine="direct"),
         r"a receptive field of 101 x 101 pixels for 20 draws needs .* MiB, and 256 KiB are available; use fewer draws at a time",
+    ),
+    "whole support of a signed chain": (
+        "4M",
+        lambda: ef.gradient(ef.parse("conv3 * 300"), np.tile(SIGNED, (6, 1, 1)), engine="spectral", period="full", window=9),
+        r"a period of 6.. x 6.. pixels needs .* MiB, and 4 MiB are available; use period=\"auto\"",
+    ),
+    "period of many signed draws": (
+        "512K",
+        lambda: ef.gradient(ef.parse("conv3 * 50"), np.stack([SIGNED] * 60), engine="spectral", window=9),
+        r"a period of .* pixels for 60 draws needs .*iB, and 512 KiB are available; use fewer draws at a time",
     ),
     "full window of a positive chain": (
         "1M",

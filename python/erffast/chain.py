@@ -109,6 +109,14 @@ class Chain:
         return tuple(masks)
 
 
+def distinct(kernels: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first of each different kernel [n_kernels, ...], and how often it occurs."""
+    flat = np.ascontiguousarray(kernels).reshape(len(kernels), -1)
+    whole = flat.view(np.dtype((np.void, flat.shape[1] * flat.itemsize))).ravel()
+    _, first, counts = np.unique(whole, return_index=True, return_counts=True)
+    return first, counts
+
+
 # ------------------------------------------------------------------------------------------------ reach
 
 

@@ -176,7 +176,7 @@ def _amplification(chain: Chain, factors: Factors | None) -> float:
     if factors is None:
         return condition.estimate_error(chain.steps, chain.draws or 1, 1.0)
     amplified = sum(condition.estimate_error(steps, chain.draws or 1, 1.0) for steps in condition.axis_steps(chain.steps, factors))
-    return amplified * (1 + separability.factor_error(chain.steps, factors) / (condition.SAFETY * ROUNDOFF["float64"]))
+    return amplified * (1 + separability.expected_deviation(chain.steps, factors) / (condition.SAFETY * ROUNDOFF["float64"]))
 
 
 def _refusal(chain: Chain, request: Request, factors: Factors | None, why_not: str) -> AccuracyError:

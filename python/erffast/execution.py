@@ -110,7 +110,8 @@ class Outcome:
 def reserve(shape: tuple[int, ...], dtype: str, remedy: str) -> NDArray[Any]:
     """Zeros for images [draws, *sides]; MemoryError with the remedy where it does not fit. Pages never written cost nothing."""
     needed = math.prod(shape) * np.dtype(dtype).itemsize
-    _backend.require_memory(needed, f"an image of {' x '.join(map(str, shape[1:]))} pixels", remedy)
+    draws = f" for {shape[0]} draws" if shape[0] > 1 else ""
+    _backend.require_memory(needed, f"an image of {' x '.join(map(str, shape[1:]))} pixels{draws}", remedy)
     return np.zeros(shape, dtype=dtype)
 
 

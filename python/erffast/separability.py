@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .chain import Chain, Step
+from .chain import Chain, Step, distinct
 
 Array = NDArray[np.float64]
 TOLERANCE = 4 * np.finfo(np.float64).eps  # what rounding a product of two factors can leave
@@ -55,16 +56,31 @@ def factor_error(steps: Sequence[Step], factors: Sequence[tuple[Array, ...]]) ->
     """
     total = 0.0
     for step, axes in zip(steps, factors, strict=True):
-        kernels = step.kernels.reshape(-1, *step.kernel)
-        product = np.ones(len(kernels), dtype=np.longdouble)
-        for factor in axes:
-            product = product[..., None] * factor.reshape(len(kernels), *(1,) * (product.ndim - 1), -1)
-        scale = _scale(kernels)
-        # the products' own rounding, where long double is no wider than double
-        apart = np.abs(kernels - product) / np.where(scale > 0, scale, 1) + np.finfo(np.longdouble).eps
-        worst = apart.reshape(*step.kernels.shape[:2], -1).max(axis=(1, 2))
+        worst = deviations(step, axes)
         total += float(worst.sum()) * (step.count if len(worst) == 1 else 1)
     return total
+
+
+def expected_deviation(steps: Sequence[Step], factors: Sequence[tuple[Array, ...]]) -> float:
+    """What the deviations of the layers are expected to add up to: different kernels deviate at random, equal ones alike."""
+    total = 0.0
+    for step, axes in zip(steps, factors, strict=True):
+        first, counts = distinct(step.kernels)
+        times = counts if len(step.kernels) > 1 else step.count
+        total += float(((deviations(step, axes)[first] * times) ** 2).sum())
+    return math.sqrt(total)
+
+
+def deviations(step: Step, axes: tuple[Array, ...]) -> Array:
+    """Per kernel of a run, how far the product of its factors is from it at most (of all draws), measured as in `rank_one`."""
+    kernels = step.kernels.reshape(-1, *step.kernel)
+    product = np.ones(len(kernels), dtype=np.longdouble)
+    for factor in axes:
+        product = product[..., None] * factor.reshape(len(kernels), *(1,) * (product.ndim - 1), -1)
+    scale = _scale(kernels)
+    # the products' own rounding, where long double is no wider than double
+    apart = np.abs(kernels - product) / np.where(scale > 0, scale, 1) + np.finfo(np.longdouble).eps
+    return np.asarray(apart.reshape(*step.kernels.shape[:2], -1).max(axis=(1, 2)), dtype=np.float64)
 
 
 def axis_kernels(step: Step) -> tuple[Array, ...] | None:

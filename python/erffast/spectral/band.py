@@ -37,7 +37,7 @@ known afterwards: a guess plans the period and the band, and where it was too hi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,18 +68,16 @@ class Account:
     Attributes
     ----------
     picture : Picture
-    least_peak : float
-        The true value of the largest pixel is no smaller.
     truncation, rounding : float
-        Bounds on the error of any pixel from aliases and dropped frequencies, and from rounding; relative to `least_peak`.
+        Bounds on the error of any pixel from aliases and dropped frequencies, and from rounding; relative to the largest pixel
+        less its own error.
     outside : float
         Bound on the share of the mass outside the window.
     log_peak : float
-        Logarithm of `least_peak` as a share of the mass; where no pixel is certain, a guess far below the last one.
+        Logarithm of that least peak as a share of the mass; where no pixel is certain, a guess far below the last one.
     """
 
     picture: Picture
-    least_peak: float
     truncation: float
     rounding: float
     outside: float
@@ -92,7 +90,7 @@ def run_band(chain: Chain, *, box: Box | None, tol: float, resources: Resources)
     Parameters
     ----------
     chain : Chain
-        Of two axes and one channel, without borders (see `transfer.applies`).
+        Of two axes and one channel, without borders (see `transfer.obstacle`).
     box : Box, optional
         First and last pixel of the window; None is the smallest that is certified to leave out at most `tol` of the mass of any
         draw.
@@ -115,20 +113,17 @@ def run_band(chain: Chain, *, box: Box | None, tol: float, resources: Resources)
         Before allocating.
     """
     parts = transfer(chain)
-    members = [families(parts, draw) for draw in range(parts.draws)]
-    plans = {draw: Plan(m) for draw, m in enumerate(members) if m}
-    crop = box or _window(plans, parts.origin, tol) or chain.box
+    plans = [Plan(families(parts, draw)) for draw in range(parts.draws)]
+    crop = box or _window(plans, parts.origin, tol)
     height, width = (b - a + 1 for a, b in zip(*crop, strict=True))
     images = reserve((parts.draws, height, width), "float64", resources.remedy)
     accounts, exponents = _certified(parts, plans, _moved(crop, parts.origin, -1), tol, images, resources)
     return [Certified(images, crop, accounts, exponents + parts.exponents)], crop
 
 
-def _window(plans: Mapping[int, Plan], origin: tuple[int, int], tol: float) -> Box | None:
-    """The box around the windows of all draws; None where all of them are zero everywhere."""
-    boxes = [plan.window(tol) for plan in plans.values()]
-    if not boxes:
-        return None
+def _window(plans: Sequence[Plan], origin: tuple[int, int], tol: float) -> Box:
+    """The box around the windows of all draws."""
+    boxes = [plan.window(tol) for plan in plans]
     low, high = (tuple(int(n) for n in f([b[i] for b in boxes], axis=0)) for i, f in enumerate((np.min, np.max)))
     return _moved((low, high), origin, 1)
 
@@ -139,42 +134,35 @@ def _moved(box: Box, origin: tuple[int, int], sign: int) -> Box:
 
 
 def _certified(
-    parts: Transfer, plans: Mapping[int, Plan], box: Box, tol: float, images: Array, resources: Resources
-) -> tuple[dict[int, Account], NDArray[np.int64]]:
+    parts: Transfer, plans: Sequence[Plan], box: Box, tol: float, images: Array, resources: Resources
+) -> tuple[list[Account], NDArray[np.int64]]:
     """Fill the images of all draws; with a smaller peak expected where the one found shows that too much was left out."""
-    if not plans:
-        images.fill(0)
-        return {}, np.zeros(parts.draws, dtype=np.int64)
-    for plan in plans.values():
+    for plan in plans:
         plan.guess_peak(box)
     for _ in range(GUESSES):
         accounts, exponents = _attempt(parts, plans, box, tol, images, resources)
-        unsure = {draw: account for draw, account in accounts.items() if account.truncation > tol / 2}
+        unsure = [(plan, account) for plan, account in zip(plans, accounts, strict=True) if account.truncation > tol / 2]
         if not unsure:
             return accounts, exponents
-        for draw, account in unsure.items():
-            plans[draw].log_peak = account.log_peak
-    raise _too_faint(next(iter(unsure.values())).picture)
+        for plan, account in unsure:
+            plan.log_peak = account.log_peak
+    least = math.exp(min(account.log_peak for _, account in unsure))
+    raise _too_faint(least, least * tol)
 
 
 def _attempt(
-    parts: Transfer, plans: Mapping[int, Plan], box: Box, tol: float, images: Array, resources: Resources
-) -> tuple[dict[int, Account], NDArray[np.int64]]:
+    parts: Transfer, plans: Sequence[Plan], box: Box, tol: float, images: Array, resources: Resources
+) -> tuple[list[Account], NDArray[np.int64]]:
     """One product and its images, for the peaks expected now."""
-    shape = _largest(plan.period(box, tol / 16) for plan in plans.values())
-    bands = {draw: plan.band(shape, tol / 4) for draw, plan in plans.items()}
-    band = _largest(kept for kept, _ in bands.values())
+    shape = _largest(plan.period(box, tol / 16) for plan in plans)
+    bands = [plan.band(shape, tol / 4) for plan in plans]
+    band = _largest(kept for kept, _ in bands)
     values, exponents = _product(parts, shape, band, resources)
-    low = box[0][0], box[0][1]
-    accounts = {}
-    for draw in range(parts.draws):
-        if draw not in plans:
-            images[draw].fill(0)
-            continue
-        plan = plans[draw]
-        picture = synthesise(values[draw], shape, band, low, images[draw])
-        truncation = plan.aliases(box, shape) + bands[draw][1]
-        accounts[draw] = _account(plan, picture, float(values[draw, 0, 0].real), truncation, box, shape, band)
+    accounts = []
+    for plan, (_, dropped), spectrum, image in zip(plans, bands, values, images, strict=True):
+        picture = synthesise(spectrum, shape, band, box[0], image)
+        truncation = plan.aliases(box, shape) + dropped
+        accounts.append(_account(plan, picture, float(spectrum[0, 0].real), truncation, box, shape, band))
     return accounts, exponents
 
 
@@ -188,7 +176,7 @@ def _product(parts: Transfer, shape: Shape, band: Shape, resources: Resources) -
     frequencies = parts.draws * (2 * band[0] + 1) * (band[1] + 1)
     # twice for the working copy of the synthesis, once for the bounds
     _backend.require_memory(3 * 16 * frequencies, f"a spectrum of {2 * band[0] + 1} x {band[1] + 1} frequencies", resources.remedy)
-    work = parts.draws * sum(layers.count * len(layers.taps) for layers in parts.layers)
+    work = parts.draws * sum(len(layers.taps) for layers in parts.layers)
     if resources.meter is not None:
         resources.meter.expect(work)
     values, exponents = _backend.SPECTRUM(parts.native(), shape, band, parts.draws, resources.threads, resources.memory, resources.meter)
@@ -200,35 +188,29 @@ def _product(parts: Transfer, shape: Shape, band: Shape, resources: Resources) -
 def _account(plan: Plan, picture: Picture, total: float, truncation: float, box: Box, shape: Shape, band: Shape) -> Account:
     """Bounds for one draw. `total` is the computed mass, `truncation` a bound on what was left out, as a share of it."""
     share = plan.roundings * ROUNDOFF
-    # the true mass lies within `share` of the computed one, also relative to itself
+    # the computed mass is within `share` of the true one
     mass = total * (1 + 2 * share)
-    product = (
-        share
-        * math.exp(min(share * math.exp(plan.certificate.group / 2), 700.0))
-        * plan.certificate.kept(shape, band)
-        / (float(shape[0]) * shape[1])
-    )
-    product += NEGLECTED
-    rounded = mass * product + rounding(band) * picture.size
+    growth = math.exp(min(share * math.exp(plan.certificate.group / 2), 700.0))
+    product = share * growth * plan.certificate.kept(shape, band) / (float(shape[0]) * shape[1])
+    rounded = mass * (product + NEGLECTED) + rounding(band) * picture.size
     left_out = mass * truncation
     least_peak = picture.peak - rounded - left_out
     if picture.least < -(rounded + left_out):
         raise ArithmeticError(f"a pixel of {picture.least:.3e} is below 0 by more than its error can be, {rounded + left_out:.3e}")
     if picture.peak <= 2 * rounded:
-        raise _too_faint(picture)
+        raise _too_faint(picture.peak / mass, rounded / mass)
     if least_peak <= 0:  # what was left out hides the pixels: take them for much smaller than thought
-        return Account(picture, 0.0, math.inf, math.inf, 1.0, plan.log_peak - 10.0)
+        return Account(picture, math.inf, math.inf, 1.0, plan.log_peak - 10.0)
     pixels = len(picture.marginals[0]) * len(picture.marginals[1])
     inside = (float(picture.marginals[0].sum()) - 2 * pixels * (rounded + left_out)) / mass
     outside = min(plan.outside(box), max(1 - inside, 0.0), 1.0)
-    return Account(picture, least_peak, left_out / least_peak, rounded / least_peak, outside, math.log(least_peak / mass))
+    return Account(picture, left_out / least_peak, rounded / least_peak, outside, math.log(least_peak / mass))
 
 
-def _too_faint(picture: Picture) -> AccuracyError:
+def _too_faint(share: float, uncertain: float) -> AccuracyError:
     return AccuracyError(
-        "the window has no pixel that stands out from the rounding of the spectrum "
-        f"(largest {picture.peak / max(picture.size, 1e-300):.1e} of its size); "
-        'accuracy="pixel" shows such pixels, and a window nearer to the mass shows others'
+        f"the largest pixel of the window, {max(share, 0.0):.1e} of the mass, does not stand out from what a spectrum is certain to, "
+        f'{uncertain:.1e}; accuracy="pixel" keeps such pixels, and a window nearer to the mass has others'
     )
 
 
@@ -252,7 +234,7 @@ class Certified:
 
     bounded = True
 
-    def __init__(self, images: Array, box: Box, accounts: Mapping[int, Account], exponents: NDArray[np.int64]) -> None:
+    def __init__(self, images: Array, box: Box, accounts: Sequence[Account], exponents: NDArray[np.int64]) -> None:
         self.axes = (0, 1)
         self._images: Array | None = images
         self._box = box
@@ -267,21 +249,21 @@ class Certified:
         self.bound = float(self.errors.max())
 
     def _each(self, value: Callable[[Account], float]) -> Array:
-        return np.array([value(self._accounts[d]) if d in self._accounts else 0.0 for d in range(self.draws)])
+        return np.array([value(account) for account in self._accounts])
 
     @property
     def draws(self) -> int:
         return len(self.exponents)
 
     def alive(self, draw: int) -> bool:
-        return draw in self._accounts
+        return bool(self.peaks[draw] > 0)
 
     def span(self, draw: int, axis: int) -> tuple[int, int]:
         """First and last pixel along an axis: those of the window, for any draw."""
         return self._box[0][axis], self._box[1][axis]
 
     def marginal(self, draw: int, axis: int) -> Array:
-        """Mass of the window of a draw that is alive along an axis, in units of the peak."""
+        """Mass of the window along an axis, in units of the peak."""
         picture = self._accounts[draw].picture
         return np.asarray(np.maximum(picture.marginals[axis], 0.0) / picture.peak)
 

@@ -161,9 +161,10 @@ class Certificate:
                 found.see(cells[middles > budget], beside[middles > budget])
                 found.too_much = True
                 return found
-            # the smallest are settled as they are, for half of what is left of the budget; the others are looked at more closely
+            # the smallest are settled as they are, for a small share of what is left of the budget, so that half of it is left in the
+            # end; the others are looked at more closely
             order = np.argsort(bounds)
-            settled = np.searchsorted(np.cumsum(bounds[order]), (budget - found.sum) / 2, side="right")
+            settled = np.searchsorted(np.cumsum(bounds[order]), (budget - found.sum) / 16, side="right")
             found.add(bounds[order[:settled]], beside[order[:settled]])
             rest = order[settled:]
             cells, beside = _quartered(cells[rest], beside[rest], self._std / shape)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..chain import Chain, Step
-from .signed import first_period
+from .signed import first_periods
 from .transfer import transfer
 
 Array = NDArray[np.float64]
@@ -53,11 +53,11 @@ def layers_pay(chain: Chain, *, separable: bool) -> bool:
         frequencies = sum(float(side[-1]) for side in sides) / 2
         return layers * draws < PRODUCT_START * chain.ndim + frequencies * draws * (FREQUENCY_LAYER * chain.layers + FREQUENCY)
     found = transfer(chain)
-    height, width = first_period(found)
+    frequencies = sum(height * (width // 2 + 1) for height, width in first_periods(found))
     rows = float(sum(len(layer.taps) * max(1, layer.taps.shape[3] // 2) for layer in found.layers))
     spacings = len({layer.spacing for layer in found.layers} - {(1, 1)})
     each = FREQUENCY_LAYER * rows + FREQUENCY + FREQUENCY_SPACING * spacings
-    return _layers_seconds(chain, math.inf) * draws < PRODUCT_START + height * (width // 2 + 1) * draws * each
+    return _layers_seconds(chain, math.inf) * draws < PRODUCT_START + frequencies * each
 
 
 def _layers_seconds(chain: Chain, width: float) -> float:

@@ -73,19 +73,15 @@ class Family:
 
 
 def families(transfer: Transfer, draw: int) -> list[Family]:
-    """The layers of one draw, those of one shape and spacing together; none where a kernel of the draw is zero everywhere."""
+    """The layers of one draw, those of one shape and spacing together."""
     found: dict[tuple[int, ...], list[Layers]] = {}
     for layers in transfer.layers:
         found.setdefault((*layers.taps.shape[2:], *layers.spacing), []).append(layers)
-    gathered = [_family(members, draw) for members in found.values()]
-    return [] if any(f is None for f in gathered) else [f for f in gathered if f is not None]
+    return [_family(members, draw) for members in found.values()]
 
 
-def _family(members: Sequence[Layers], draw: int) -> Family | None:
+def _family(members: Sequence[Layers], draw: int) -> Family:
     taps = [m.taps[:, draw if m.taps.shape[1] > 1 else 0] for m in members]
     together = taps[0] if len(taps) == 1 else np.concatenate(taps)
-    totals = together.sum(axis=(1, 2))
-    if not totals.all():
-        return None
     counts = np.concatenate([np.full(len(m.taps), m.count, dtype=np.int64) for m in members])
-    return Family(together / totals[:, None, None], counts, members[0].spacing)
+    return Family(together / together.sum(axis=(1, 2))[:, None, None], counts, members[0].spacing)

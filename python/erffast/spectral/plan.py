@@ -99,20 +99,20 @@ class Plan:
 def transfer_roundings(family: Family) -> float:
     """Bound on the rounding errors of all transfer functions of a family together, in units of 2**-53 and of their mass.
 
-    Counted along the native product (`spectral.inl`), per layer of m rows of k taps, multiply-adds as two roundings where there is
-    no fused one, real and imaginary parts taken together as vectors:
+    Counted along the native product (`spectral.inl`), for layers of m rows of k taps, real and imaginary parts taken together as
+    vectors, with one more for products that are not fused with their sums:
 
-    - the coefficients of its row at one vertical frequency, from rows folded about the middle: m / 2 + 3;
-    - their product with the row of the group so far, sums of 2 k terms: sqrt(2) (2 k + 1);
-    - its share of the evaluation of the group's row, folded too, and summed apart for even and odd terms: sqrt(2) (k / 4 + 11 / 2);
-    - the product over the groups: 3.
+    - the coefficients of a layer's row at one vertical frequency, from rows folded about the middle: m / 2 + 3;
+    - in a group of g > 1 layers, the products of these rows, sums of 2 k terms: sqrt(2) (2 k + 1) for all but the first;
+    - per group, the evaluation of its row, of up to g k terms, folded too and summed apart for even and odd ones:
+      sqrt(2) (g k / 4 + 9 / 2), and the product over the groups: 2 sqrt(2).
 
-    Together m / 2 + 3.2 k + 16 at most, 4 times the larger side + 16. Sums do not exceed the mass, so that is an absolute error. A
-    kernel used many times is raised to its power in double-double arithmetic, which leaves some 2**-103 of that per use.
+    Per layer at most m / 2 + 3 k + 10, whatever g. No partial sum exceeds the mass, so that is an absolute error. A kernel used
+    many times is raised to its power in double-double arithmetic, which leaves some 2**-103 of that per use.
     """
     once = family.counts == 1
     exactly = float(family.counts[~once].sum()) * (math.prod(family.sides) + 64) * 2.0**-48 + 8.0 * float((~once).sum())
-    return float(once.sum()) * (4 * max(family.sides) + 16) + exactly
+    return float(once.sum()) * (family.sides[0] / 2 + 3 * family.sides[1] + 10) + exactly
 
 
 def _gaussian_band(covariance: Array, shape: Shape, budget: float) -> Shape:

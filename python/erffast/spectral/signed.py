@@ -17,7 +17,7 @@ long double; `ERROR_SHARE` times it is reported.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,7 +27,7 @@ from .. import _backend, _fft
 from ..chain import Chain
 from ..errors import AccuracyError
 from ..execution import Resources
-from ..separability import factor_error
+from ..separability import expected_deviation
 from .image import Tile, TiledOutcome
 from .transfer import Transfer, transfer
 
@@ -41,8 +41,9 @@ SEAM_SHARE = 4.0  # reported error / largest value at the seam
 FIRST_PERIOD = 25.0  # standard deviations of the energy
 LEAST_PERIOD = 12.0  # below this a period cannot be trusted, whatever its seam
 ENLARGED = 1.25
-FACTOR_SHARE = 2.0  # error / peak of replacing kernels by products of factors / the sum of their deviations, in largest taps
-BATCH_BYTES = 2**28  # images of several draws are transformed together up to this size
+# Replacing kernels by products of factors: reported error / what their deviations, in largest taps, add up to.
+FACTOR_SHARE = 4.0
+BATCH_BYTES = 2**28  # several draws are transformed together as long as that takes no more
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def run_signed(
     """
     if factors is None:
         return [_run(transfer(chain), tuple(range(chain.ndim)), tol, period, dtype, resources)]
-    replaced = FACTOR_SHARE * factor_error(chain.steps, factors) / chain.ndim
+    replaced = FACTOR_SHARE * expected_deviation(chain.steps, factors) / chain.ndim
     outcomes = []
     for axis in range(chain.ndim):
         outcome = _run(transfer(chain, axis=axis, factors=factors), (axis,), tol / chain.ndim, period, "float64", resources)
@@ -79,22 +80,22 @@ def run_signed(
 
 
 def _run(found: Transfer, axes: tuple[int, ...], tol: float, period: str, dtype: str, resources: Resources) -> TiledOutcome:
-    multiple = _common_spacing(found)
-    shape = _full(found, multiple) if period == "full" else first_period(found)
+    """Every draw on a period of its own, so that a draw does not depend on the others; equal periods are run together."""
+    full = _full(found)
+    pending = dict.fromkeys(range(found.draws), full) if period == "full" else dict(enumerate(first_periods(found)))
     tiles: dict[int, Tile] = {}
-    pending = list(range(found.draws))
     while pending:
-        later, spread = [], np.zeros(2)
-        for batch in _batches(pending, shape):
+        shape = min(pending.values())
+        alike = [draw for draw, other in pending.items() if other == shape]
+        count = _batch(found, len(pending), len(alike), shape, resources)
+        for batch in (alike[i : i + count] for i in range(0, len(alike), count)):
             for draw, result in zip(batch, _on_period(found, shape, batch, resources), strict=True):
                 _require_accuracy(result.tile.error, tol)
-                if result.wrapped * SEAM_SHARE <= tol / 2 or not result.tile.pixels.any():
+                if SEAM_SHARE * result.wrapped <= min(tol / 2, tol - result.tile.error):
                     tiles[draw] = replace(result.tile, error=result.tile.error + SEAM_SHARE * result.wrapped)
+                    del pending[draw]
                 else:
-                    later.append(draw)
-                    spread = np.maximum(spread, result.spread)
-        pending = later
-        shape = _larger(found, multiple, shape, spread)
+                    pending[draw] = _larger(found, shape, result.spread)
     return TiledOutcome([tiles[d] for d in range(found.draws)], axes, dtype, resources.remedy)
 
 
@@ -119,30 +120,31 @@ def _common_spacing(found: Transfer) -> Shape:
     return steps[0], math.lcm(4, steps[1])
 
 
-def _full(found: Transfer, multiple: Shape) -> Shape:
-    height, width = found.size
+def _full(found: Transfer) -> Shape:
+    """A period without wrapping."""
+    multiple, (height, width) = _common_spacing(found), found.size
     return 1 if height == 1 else _fft.good_size(height, multiple[0]), _fft.good_size(max(width, 2), multiple[1])
 
 
-def first_period(found: Transfer) -> Shape:
-    """The period tried first: 25 standard deviations of the energy, or what holds the whole support."""
-    return _limited(found, _common_spacing(found), [FIRST_PERIOD * s + 16 for s in _expected_spread(found)])
+def first_periods(found: Transfer) -> list[Shape]:
+    """Per draw, the period tried first: 25 standard deviations of the energy, or what holds the whole support."""
+    return [_limited(found, [FIRST_PERIOD * s + 16 for s in spread]) for spread in _expected_spread(found).tolist()]
 
 
-def _limited(found: Transfer, multiple: Shape, wanted: Sequence[float]) -> Shape:
+def _limited(found: Transfer, wanted: Sequence[float]) -> Shape:
     """Periods of at least the wanted lengths, and no longer than the support needs."""
-    full = _full(found, multiple)
+    full, multiple = _full(found), _common_spacing(found)
     sides = [f if w >= f else min(f, _fft.good_size(math.ceil(w), m)) for f, w, m in zip(full, wanted, multiple, strict=True)]
     return sides[0], sides[1]
 
 
-def _larger(found: Transfer, multiple: Shape, shape: Shape, spread: Array) -> Shape:
-    return _limited(found, multiple, [max(n * ENLARGED, FIRST_PERIOD * s) for n, s in zip(shape, spread, strict=True)])
+def _larger(found: Transfer, shape: Shape, spread: tuple[float, float]) -> Shape:
+    return _limited(found, [max(n * ENLARGED, FIRST_PERIOD * s) for n, s in zip(shape, spread, strict=True)])
 
 
-def _expected_spread(found: Transfer) -> list[float]:
-    """Standard deviation of the energy if the layers' taps were uncorrelated between layers: variances add. The largest draw's."""
-    variances = np.zeros((2, found.draws))
+def _expected_spread(found: Transfer) -> Array:
+    """Standard deviation of the energy per draw and axis, [draws, 2], if the layers were uncorrelated: variances add."""
+    variances = np.zeros((found.draws, 2))
     for layer in found.layers:
         energy = layer.taps**2
         energy /= energy.sum(axis=(2, 3), keepdims=True)
@@ -150,21 +152,23 @@ def _expected_spread(found: Transfer) -> list[float]:
             profile = energy.sum(axis=3 - axis)
             at = np.arange(profile.shape[2]) * float(layer.spacing[axis])
             mean = profile @ at
-            variances[axis] += layer.count * (profile @ at**2 - mean**2).clip(min=0).sum(axis=0)
-    return [math.sqrt(v) for v in variances.max(axis=1).tolist()]
+            variances[:, axis] += layer.count * (profile @ at**2 - mean**2).clip(min=0).sum(axis=0)
+    return np.asarray(np.sqrt(variances))
 
 
-def _batches(draws: list[int], shape: Shape) -> Iterable[list[int]]:
-    count = max(1, BATCH_BYTES // (8 * shape[0] * shape[1]))
-    for first in range(0, len(draws), count):
-        yield draws[first : first + count]
+def _batch(found: Transfer, pending: int, alike: int, shape: Shape, resources: Resources) -> int:
+    """How many draws are transformed together; MemoryError where not even one fits beside the images of all."""
+    pixels = shape[0] * shape[1]
+    kept, working = 8 * pixels * pending, (8 + 2 + 8) * pixels  # images; spectrum, its exponents, what a transform needs
+    what = f"a period of {shape[0]} x {shape[1]} pixels" if found.size[0] > 1 else f"a period of {shape[1]} pixels"
+    limit = _backend.require_memory(kept + working, f"{what}{f' for {pending} draws' if pending > 1 else ''}", resources.remedy)
+    return max(1, min(alike, min(BATCH_BYTES, limit - kept) // working))
 
 
 # ------------------------------------------------------------------------------------------------ one period
 
 
 def _on_period(found: Transfer, shape: Shape, draws: list[int], resources: Resources) -> list[Period]:
-    _require_memory(found, shape, len(draws), resources)
     some = len(draws) < found.draws
     layers = [
         (np.ascontiguousarray(taps[:, draws]) if some and taps.shape[1] > 1 else taps, spacing, count)
@@ -177,13 +181,6 @@ def _on_period(found: Transfer, shape: Shape, draws: list[int], resources: Resou
     images = _fft.irfft2(values, shape, resources.threads)
     shift = exponents + found.exponents[draws]
     return [_placed(found, images[i], int(shift[i]), float(errors[i]), centres[i], spreads[i]) for i in range(len(draws))]
-
-
-def _require_memory(found: Transfer, shape: Shape, draws: int, resources: Resources) -> None:
-    """Spectrum, its exponents, the image, and one more for what a transform needs inside."""
-    needed = draws * shape[0] * shape[1] * (8 + 2 + 8 + 8)
-    what = f"a period of {shape[0]} x {shape[1]} pixels" if found.size[0] > 1 else f"a period of {shape[1]} pixels"
-    _backend.require_memory(needed, f"{what}{f' for {draws} draws' if draws > 1 else ''}", resources.remedy)
 
 
 def _placed(found: Transfer, pixels: Array, exponent: int, error: float, centre: Array, spread: Array) -> Period:

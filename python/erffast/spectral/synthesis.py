@@ -45,7 +45,7 @@ class Picture:
     size: float
 
 
-def synthesise(values: Waves, shape: Shape, band: Shape, low: tuple[int, int], out: Array) -> Picture:
+def synthesise(values: Waves, shape: Shape, band: Shape, low: tuple[int, ...], out: Array) -> Picture:
     """Write a window of the image, its pixels below 0 set to 0.
 
     Parameters

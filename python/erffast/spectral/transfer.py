@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..chain import Chain, Step
+from ..chain import Chain, Step, distinct
 
 Array = NDArray[np.float64]
 
@@ -135,8 +135,7 @@ def _pieces(taps: Array, step: Step) -> Iterable[tuple[Array, int, tuple[int, ..
     if len(taps) == 1:
         yield from _repeated(taps, step.count, step.stride)
         return
-    flat = taps.reshape(len(taps), -1)
-    _, first, counts = np.unique(flat.view(np.dtype((np.void, flat.strides[0]))).ravel(), return_index=True, return_counts=True)
+    first, counts = distinct(taps)
     often = counts >= LEAST_REPEATS
     for i, count in zip(first[often].tolist(), counts[often].tolist(), strict=True):
         yield taps[i : i + 1], count, step.stride

@@ -1,0 +1,479 @@
+"""The band-limited engine: its bounds are never below the true errors, of images, tails and spectra known exactly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import erffast as ef
+from deep_oracles import HAS_LONG_DOUBLE, NO_LONG_DOUBLE, Truth, Vectors, chain, error, lattice_image, on_lattice, power, truth, unit_roots
+from erffast import _backend, execution
+from erffast.chain import Box, Chain
+from erffast.errors import AccuracyError
+from erffast.execution import Resources
+from erffast.layers import Conv, Stack
+from erffast.lowering import lower_gradient
+from erffast.spectral import phases, synthesis
+from erffast.spectral.band import Certified, run_band
+from erffast.spectral.certificate import Certificate, column_weights
+from erffast.spectral.chernoff import Tail
+from erffast.spectral.laws import families
+from erffast.spectral.plan import Plan
+from erffast.spectral.transfer import transfer
+from oracles import exact_variance
+from strategies import FULL, batches, generator
+from tolerances import tolerance
+
+Array = NDArray[np.float64]
+TOL = 1e-12
+# Deep stacks of kernels like those of networks: how far the bound may lie above the true error.
+CAUTION = 1000.0
+
+
+def resources(threads: int = 1) -> Resources:
+    return Resources(threads, _backend.memory_limit(), None, "use fewer layers")
+
+
+def lowered(kernels: Iterable[Any], *, unit: tuple[int, int] | None = None, **conv: Any) -> Chain:
+    """The chain of the gradient of convolutions with these kernels, from the input to the output."""
+    weights = [np.asarray(k, dtype=np.float64) for k in kernels]
+    return lower_gradient(Stack([Conv(w.shape[-2:], **conv) for w in weights], ndim=2), weights, None, unit)
+
+
+def true_pixels(chain: Chain, box: Box) -> tuple[Array, int, float, float, float]:
+    """By the direct engine, one draw: pixels of a box, exponent, the relative error of each (a bound), peak and share outside."""
+    outcome = execution.run_direct(chain, dtype="float64", trim=0.0, resources=resources())[0]
+    whole = outcome.write(chain.box, np.ones(1))[0]
+    low, high = ([n - o for n, o in zip(corner, chain.box[0], strict=True)] for corner in box)
+    pixels = whole[low[0] : high[0] + 1, low[1] : high[1] + 1]
+    outside = whole.copy()
+    outside[low[0] : high[0] + 1, low[1] : high[1] + 1] = 0
+    beyond = float(outside.sum() / whole.sum())
+    return pixels, int(outcome.exponents[0]), float(outcome.rounding[0]), float(pixels.max()), beyond
+
+
+def check_against_layers(chain: Chain, *, box: Box | None = None, tol: float = TOL) -> Certified:
+    """Run, and compare with the direct engine, which is right pixel by pixel: the error bound, the window, what it leaves out."""
+    (found,), crop = run_band(chain, box=box, tol=tol, resources=resources())
+    assert box is None or crop == box
+    assert all(a >= c and b <= d for a, b, c, d in zip(*crop, *chain.box, strict=True)), "the window lies in the field"
+    pixels, exponent, relative, peak, beyond = true_pixels(chain, crop)
+    got = np.ldexp(found.write(crop, np.ones(1))[0], int(found.exponents[0]) - exponent)
+    assert got.shape == pixels.shape
+    assert got.min() >= 0
+    worst = float(np.abs(got - pixels).max()) / peak
+    assert worst <= found.bound + relative, "the bound on the error"
+    assert found.truncation[0] <= tol / 2
+    assert beyond * (1 - 2 * relative - 1e-13) <= found.trimmed[0], "the bound on what lies outside the window"
+    assert box is not None or found.trimmed[0] <= tol
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ images
+
+
+@pytest.mark.parametrize("n", [100, 300])
+@pytest.mark.parametrize("k", [2, 3, *([4, 5] if FULL else []), (2, 3), (1, 5)], ids=str)
+@pytest.mark.parametrize("peaked", [False, True], ids=["even taps", "peaked taps"])
+def test_stacks_of_distinct_kernels(n: int, k: Any, peaked: bool) -> None:
+    sides = k if isinstance(k, tuple) else (k, k)
+    kernels = generator(n, "band").random((n, *sides)) ** (8 if peaked else 1)
+    assert check_against_layers(lowered(kernels)).bound <= 1e-10
+
+
+@pytest.mark.parametrize("numbers", batches(60, 1000, 20))
+def test_random_stacks(numbers: range) -> None:
+    """Any sides, dilations, strides, units, repeats, windows and tolerances, in shallow stacks."""
+    for number in numbers:
+        rng = generator(number, "band stacks")
+        layers, kernels = [], []
+        for _ in range(int(rng.integers(1, 9))):
+            sides, repeats = tuple(rng.integers(1, 6, 2).tolist()), int(rng.choice([1, 1, 2, 40]))
+            narrow = sum(sides) * repeats > 150
+            stride = 1 if narrow or repeats > 2 else tuple(rng.choice([1, 1, 1, 2, 3], 2).tolist())
+            dilation = 1 if narrow else tuple(rng.choice([1, 1, 2, 5], 2).tolist())
+            kernel = rng.random(sides) ** rng.choice([1, 20]) * (rng.random(sides) < rng.choice([0.4, 1.0]))
+            kernel[tuple(rng.integers(0, sides))] = 1.0
+            layers += [Conv(sides, stride=stride, dilation=dilation, padding=tuple(rng.integers(0, 3, 2).tolist()))] * repeats
+            kernels += [kernel * 2.0 ** int(rng.integers(-900, 900))] * repeats
+        chain = lower_gradient(Stack(layers, ndim=2), kernels, None, tuple(rng.integers(-50, 50, 2).tolist()))
+        if math.prod(b - a + 1 for a, b in zip(*chain.box, strict=True)) > 400_000:
+            continue
+        try:
+            found = check_against_layers(chain, tol=float(rng.choice([1e-12, 1e-6, 1e-2, 0.5, 1e-30])))
+            assert found.bound < 1
+        except Exception as exc:
+            raise AssertionError(f"case {number}: {exc}\n{layers} {kernels}") from exc
+
+
+def corners(*places: tuple[int, int], side: int = 3) -> Array:
+    kernel = np.zeros((side, side))
+    kernel[tuple(zip(*places, strict=True))] = 1.0
+    return kernel
+
+
+# In each the spectrum does not fall off everywhere, or hardly at all, or the image is nothing like a Gaussian.
+NASTY: dict[str, tuple[Array, dict[str, Any]]] = {
+    "end taps, every second pixel": (corners((0, 0), (0, 2), (2, 0), (2, 2)), {}),
+    "end taps of one axis": (corners((1, 0), (1, 2)), {}),
+    "checkerboard": (corners((0, 1), (1, 0), (1, 2), (2, 1)), {}),
+    "a diagonal line": (corners((0, 0), (1, 1)), {}),
+    "two taps a side": (np.ones((2, 2)), {}),
+    "far apart": (np.arange(1.0, 10.0).reshape(3, 3), {"dilation": 8}),
+    "one huge tap": (np.full((3, 3), 1e-9) + corners((2, 0)), {}),
+    "one tap beside the least": (np.full((3, 3), 1e-300) + corners((2, 0)), {}),
+    "one tap": (corners((0, 2)), {}),
+    "one pixel": (np.ones((1, 1)), {}),
+}
+
+
+@pytest.mark.parametrize("name", NASTY)
+@pytest.mark.parametrize("distinct", [True, False], ids=["distinct", "repeated"])
+def test_bounds_hold_where_spectra_are_not_gaussian(name: str, distinct: bool) -> None:
+    kernel, conv = NASTY[name]
+    n = 30 if conv else 150
+    weights = 1 + (generator(0, name).random((n, *kernel.shape)) if distinct else np.zeros((n, 1, 1)))
+    found = check_against_layers(lowered(kernel * weights, **conv))
+    assert found.bound <= 1e-10
+
+
+def test_alternating_huge_taps() -> None:
+    """The image is nearly one pixel: not what a Gaussian of its covariance, by which period and band are planned, looks like."""
+    first, second = (np.full((3, 3), 1e-9) + corners(place) for place in ((2, 0), (0, 1)))
+    assert check_against_layers(lowered([first * (1 + i / 100) if i % 2 else second for i in range(100)])).bound <= 1e-10
+
+
+@pytest.mark.parametrize("number", range(12 if FULL else 4))
+def test_shallow_stacks_equal_exact_rationals(number: int) -> None:
+    rng = generator(number, "band exact")
+    kernels = [rng.integers(0, 9, tuple(rng.integers(1, 5, 2))) for _ in range(10)]
+    for kernel in kernels:
+        kernel[0, 0] += 1
+    strides = [int(s) for s in rng.choice([1, 1, 2], 10)]
+    convs = [Conv(k.shape, stride=s, padding=1, tap_variance=k.tolist()) for k, s in zip(kernels, strides, strict=True)]
+    origin, numerators, _, _ = exact_variance(Stack(convs, ndim=2), None, (3, -2))
+    net = Stack([Conv(k.shape, stride=s, padding=1) for k, s in zip(kernels, strides, strict=True)], ndim=2)
+    chain = lower_gradient(net, [k.astype(np.float64) for k in kernels], None, (3, -2))
+    (found,), crop = run_band(chain, box=chain.box, tol=TOL, resources=resources())
+    assert origin == crop[0]
+    assert numerators.shape == tuple(b - a + 1 for a, b in zip(*crop, strict=True))
+    assert error(found.write(crop, np.ones(1))[0], int(found.exponents[0]), truth(numerators)) <= found.bound <= 1e-10
+    assert found.trimmed[0] == 0
+
+
+LATTICES: dict[str, Vectors] = {"outer products": ((1, 0), (0, 1)), "sheared": ((1, 0), (1, 1)), "diagonal": ((1, 1), (1, -1))}
+
+
+@cache
+def deep_lines(n: int) -> tuple[NDArray[np.int64], list[Truth]]:
+    """Integer kernels of two 1-D chains, and those chains."""
+    lines = generator(n, "band lines").integers(1, 50, (2, n, 3))
+    return lines, [truth(chain(line)) for line in lines]
+
+
+@pytest.mark.parametrize("name", LATTICES)
+@pytest.mark.parametrize("n", [1000, *([3000] if FULL else [])])
+def test_deep_stacks_equal_exact_integers(name: str, n: int) -> None:
+    """Products of 1-D chains of integers, laid out along the axes or other lattices, of which kernels of full rank come."""
+    lines, (rows, columns) = deep_lines(n)
+    vectors = LATTICES[name]
+    chain_of_all = lowered(on_lattice(np.multiply.outer(a, b), vectors) for a, b in zip(*lines, strict=True))
+    (found,), crop = run_band(chain_of_all, box=None, tol=TOL, resources=resources())
+    low = tuple(a - b for a, b in zip(crop[0], chain_of_all.box[0], strict=True))
+    shape = tuple(b - a + 1 for a, b in zip(*crop, strict=True))
+    expected = lattice_image(rows, columns, vectors, (low[0], low[1]), (shape[0], shape[1]))
+    worst = error(found.write(crop, np.ones(1))[0], int(found.exponents[0]), expected)
+    assert worst <= found.bound <= 1e-10
+    assert found.bound <= CAUTION * worst, "the bound is of some use"
+
+
+def test_ten_thousand_equal_kernels_lose_nothing() -> None:
+    """The bound knows that powers are taken in double-double arithmetic."""
+    taps = [1, 3, 2]
+    chain_of_all = lowered([np.multiply.outer(taps, taps)] * 10_000)
+    (found,), crop = run_band(chain_of_all, box=None, tol=1e-14, resources=resources())
+    low = tuple(a - b for a, b in zip(crop[0], chain_of_all.box[0], strict=True))
+    height, width = (b - a + 1 for a, b in zip(*crop, strict=True))
+    line = truth(power(taps, 10_000))
+    expected = lattice_image(line, line, LATTICES["outer products"], (low[0], low[1]), (height, width))
+    assert error(found.write(crop, np.ones(1))[0], int(found.exponents[0]), expected) <= found.bound <= 1e-13
+
+
+def test_a_hundred_thousand_layers_have_the_moments_of_their_taps() -> None:
+    n = 100_000 if FULL else 20_000
+    kernels = generator(n, "band moments").random((n, 3, 3))
+    kernels[:, 0, 2] += 0.1  # a drift of thousands of pixels
+    chain_of_all = lower_gradient(Stack([Conv(3)], ndim=2) * n, kernels)
+    (found,), _ = run_band(chain_of_all, box=None, tol=TOL, resources=resources(2))
+    masses = kernels / kernels.sum(axis=(1, 2), keepdims=True)
+    at = np.arange(3) - 1.0
+    for axis in (0, 1):
+        profiles = masses.sum(axis=2 - axis)
+        means = profiles @ at
+        mean, std = n + math.fsum(means), math.sqrt(math.fsum(profiles @ at**2 - means**2))
+        marginal, (first, last) = found.marginal(0, axis), found.span(0, axis)
+        pixels = np.arange(first, last + 1) - mean
+        share = marginal / marginal.sum()
+        assert abs(share @ pixels) <= tolerance("std") * std
+        assert abs(math.sqrt(share @ pixels**2) / std - 1) <= tolerance("std")
+
+
+def test_draws_share_a_window_and_keep_their_own_accounts() -> None:
+    rng = generator(0, "band draws")
+    weights = rng.random((3, 60, 3, 3)) ** np.array([1, 9, 4])[:, None, None, None]
+    weights[2, :, 0, 0] += 3.0  # wanders off
+    together = lower_gradient(Stack([Conv(3)] * 60, ndim=2), weights)
+    (found,), crop = run_band(together, box=None, tol=TOL, resources=resources(2))
+    images = found.write(crop, np.ones(3))
+    for draw in range(3):
+        pixels, exponent, relative, peak, beyond = true_pixels(lower_gradient(Stack([Conv(3)] * 60, ndim=2), weights[draw]), crop)
+        got = np.ldexp(images[draw], int(found.exponents[draw]) - exponent)
+        assert np.abs(got - pixels).max() <= (found.errors[draw] + relative) * peak
+        assert beyond <= found.trimmed[draw] <= TOL
+        assert found.peaks[draw] == images[draw].max()
+    assert len({float(e) for e in found.errors}) == 3
+
+
+@pytest.mark.parametrize(
+    "box",
+    [((50, 50), (70, 70)), ((60, 60), (60, 60)), ((0, 0), (120, 120)), ((40, 56), (50, 119)), ((35, 60), (37, 61))],
+    ids=["middle", "one pixel", "all", "beside", "in the tail"],
+)
+def test_windows_of_any_place(box: Box) -> None:
+    check_against_layers(lowered(generator(0, "band box").random((60, 3, 3))), box=box)
+
+
+def test_the_mass_of_windows() -> None:
+    """Marginals are the sums of the pixels, and a window knows its share of the mass."""
+    chain_of_all = lowered(generator(1, "band box").random((60, 3, 3)))
+    box = ((50, 55), (70, 69))
+    (found,), _ = run_band(chain_of_all, box=box, tol=TOL, resources=resources())
+    _, _, _, _, beyond = true_pixels(chain_of_all, box)
+    assert found.trimmed[0] == pytest.approx(beyond, rel=1e-9)
+    pixels = found.write(box, np.ones(1))[0] / found.peaks[0]
+    for axis in (0, 1):
+        np.testing.assert_allclose(found.marginal(0, axis), pixels.sum(axis=1 - axis), rtol=1e-12)
+        assert found.span(0, axis) == (box[0][axis], box[1][axis])
+
+
+def test_the_result_says_what_it_keeps() -> None:
+    weights = generator(2, "band result").random((200, 3, 3))
+    net = Stack([Conv(3)] * 200, ndim=2)
+    got = ef.gradient(net, weights, engine="spectral")
+    exact = ef.gradient(net, weights, engine="direct", window="full")
+    low = [a - b for a, b in zip(got.origin, exact.origin, strict=True)]
+    part = exact.image[low[0] : low[0] + got.shape[0], low[1] : low[1] + got.shape[1]]
+    assert np.abs(np.ldexp(got.image, int(got.exponent) - int(exact.exponent)) - part).max() <= (got.error + exact.error) * part.max()
+    assert (got.engine, got.accuracy, got.error_is_bound, got.lost_is_bound) == ("spectral", "peak", True, True)
+    assert 0 < got.lost <= TOL
+
+
+def test_the_same_bits_for_any_number_of_threads() -> None:
+    chain_of_all = lowered(generator(3, "band threads").random((150, 5, 5)))
+    images = []
+    for threads in (1, 3):
+        (found,), crop = run_band(chain_of_all, box=None, tol=TOL, resources=resources(threads))
+        images.append(found.write(crop, np.ones(1)).copy())
+    assert images[0].tobytes() == images[1].tobytes()
+
+
+# ------------------------------------------------------------------------------------------------ guesses and refusals
+
+
+def test_a_peak_guessed_too_high_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Period and band are planned for a guessed peak, and planned again where the image shows that they left out too much."""
+    runs: list[tuple[int, int]] = []
+    native = _backend.SPECTRUM
+
+    def counted(layers: Any, shape: tuple[int, int], *rest: Any) -> Any:
+        runs.append(shape)
+        return native(layers, shape, *rest)
+
+    monkeypatch.setattr(_backend, "SPECTRUM", counted)
+    chain_of_all = lowered(generator(4, "band guess").random((200, 3, 3)))
+    check_against_layers(chain_of_all)
+    assert len(runs) == 1
+    monkeypatch.setattr(Plan, "guess_peak", lambda self, box: setattr(self, "log_peak", 20.0))
+    check_against_layers(chain_of_all)
+    assert len(runs) >= 3
+    assert runs[-1] > runs[1]
+
+
+def test_windows_without_a_certain_pixel_are_refused() -> None:
+    with pytest.raises(AccuracyError, match=r'does not stand out from what a spectrum is certain to, .*accuracy="pixel" keeps such pixels'):
+        run_band(lowered(generator(5, "band").random((60, 3, 3))), box=((0, 0), (5, 5)), tol=TOL, resources=resources())
+
+
+def test_memory_is_asked_for_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain_of_all = lowered(generator(6, "band").random((100, 3, 3)))
+    monkeypatch.setenv("ERFFAST_MEMORY_LIMIT", "100K")
+    with pytest.raises(MemoryError, match=r"an image of \d+ x \d+ pixels needs .* and 100 KiB are available; use fewer layers"):
+        run_band(chain_of_all, box=None, tol=TOL, resources=resources())
+    apart = lowered(generator(6, "band").random((9, 3, 3)), dilation=64)  # all frequencies of a period, for a window of one pixel
+    middle = tuple(n // 2 for n in apart.field.size)
+    with pytest.raises(MemoryError, match=r"a spectrum of \d+ x \d+ frequencies needs"):
+        run_band(apart, box=(middle, middle), tol=TOL, resources=resources())
+
+
+def test_pixels_are_handed_out_once() -> None:
+    (found,), crop = run_band(lowered(np.ones((30, 3, 3))), box=None, tol=TOL, resources=resources())
+    found.write(crop, np.ones(1))
+    with pytest.raises(RuntimeError, match="were written already"):
+        found.write(crop, np.ones(1))
+
+
+# ------------------------------------------------------------------------------------------------ the bounds by themselves
+
+
+def exact_tail(lines: Array) -> tuple[list[int], list[Fraction]]:
+    """Positions and P(X >= position) of a sum of steps with integer masses, exactly."""
+    coefficients = [int(c) for c in chain(lines)]
+    tails = np.cumsum(np.array(coefficients[::-1], dtype=object))[::-1]
+    return [i - len(lines) * ((lines.shape[1] - 1) // 2) for i in range(len(tails))], [Fraction(int(t), sum(coefficients)) for t in tails]
+
+
+@pytest.mark.parametrize("k", [2, 3, 4, 7])
+@pytest.mark.parametrize("name", ["even", "skewed", "one huge tap"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_tails_are_never_below_the_exact_mass(k: int, name: str, axis: int) -> None:
+    rng = generator(k, name)
+    lines = rng.integers(1, 100, (90, k))
+    lines[:, 0] += {"even": 0, "skewed": 400, "one huge tap": 10**12}[name]
+    other = np.array([1, 2, 1])  # the other axis must not matter
+    kernels = [np.multiply.outer(line, other) if axis == 0 else np.multiply.outer(other, line) for line in lines]
+    found = families(transfer(lowered(kernels)), 0)
+    for sign in (1, -1):
+        tail = Tail(found, axis, sign)
+        # the gradient has the order of the taps, so a reversed axis is a chain of reversed taps, of even sides seen from one further
+        positions, masses = exact_tail(lines[:, ::sign])
+        positions = positions if sign == 1 else [p - len(lines) * ((k - 1) % 2) for p in positions]
+        assert tail.end == positions[-1]
+        for level in (-1.0, -5.0, -28.0, -60.0, -300.0):
+            a = tail.reach(level)
+            beyond = masses[a - positions[0]] if a <= positions[-1] else Fraction(0)
+            assert beyond <= Fraction(math.exp(level))
+            if a <= positions[-1]:
+                assert tail.beyond(a) <= math.exp(level) * 1.1
+        for a, mass in list(zip(positions, masses, strict=True))[:: max(1, len(positions) // 40)]:
+            assert mass <= Fraction(tail.beyond(a)) <= 1
+        assert tail.beyond(tail.end + 1) == 0
+
+
+def test_tails_are_close_to_the_exact_mass() -> None:
+    """Within a factor of t std sqrt(2 pi) and a few per cent: what Chernoff's bound loses on a Gaussian."""
+    lines = generator(0, "tails").integers(1, 100, (400, 3))
+    tail = Tail(families(transfer(lowered(np.multiply.outer(line, [1]) for line in lines)), 0), 0, 1)
+    positions, masses = exact_tail(lines)
+    for level in (1e-5, 1e-12, 1e-20):
+        i = next(i for i, m in enumerate(masses) if m <= Fraction(level))
+        deviations = math.sqrt(-2 * math.log(level))
+        assert tail.beyond(positions[i]) <= 1.3 * deviations * math.sqrt(2 * math.pi) * float(masses[i])
+
+
+def all_frequencies(shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows from -last to last, and columns from 0 on, of a period with an odd number of rows."""
+    last = shape[0] // 2
+    return np.arange(-last, last + 1), np.arange(shape[1] // 2 + 1)
+
+
+def certified(certificate: Certificate, shape: tuple[int, int]) -> Array:
+    ky, kx = all_frequencies(shape)
+    grid = np.stack(np.meshgrid(ky, kx, indexing="ij"), axis=-1).reshape(-1, 2)
+    return np.exp(-certificate.exponents(2 * grid, [phases.Circle(2 * n) for n in shape]) / 2).reshape(len(ky), len(kx))
+
+
+def mixed_kernels(seed: int) -> Chain:
+    """Sides, spacings and peakedness of all kinds."""
+    rng = generator(seed, "certificate")
+    sides = [(3, 3), (2, 5), (4, 1), (1, 2)]
+    kernels = [rng.random(sides[i % 4]) ** rng.choice([1, 6]) for i in range(12)]
+    layers = [Conv(k.shape, dilation=1 + i % 3) for i, k in enumerate(kernels)]
+    return lower_gradient(Stack(layers, ndim=2), kernels)
+
+
+@pytest.mark.skipif(not HAS_LONG_DOUBLE, reason=NO_LONG_DOUBLE)
+@pytest.mark.parametrize("seed", range(6))
+def test_the_certificate_is_never_below_the_spectrum(seed: int) -> None:
+    parts = transfer(mixed_kernels(seed))
+    shape = (31, 42)
+    ky, kx = all_frequencies(shape)
+    product = np.ones((len(ky), len(kx)), dtype=np.clongdouble)
+    for layer in parts.layers:
+        for taps in layer.taps[:, 0].astype(np.longdouble):
+            down = unit_roots(shape[0])[np.multiply.outer(ky, np.arange(taps.shape[0])) * layer.spacing[0] % shape[0]]
+            along = unit_roots(shape[1])[np.multiply.outer(np.arange(taps.shape[1]), kx) * layer.spacing[1] % shape[1]]
+            product *= down @ taps @ along / taps.sum()
+    bound = certified(Certificate(families(parts, 0)), shape)
+    assert (np.abs(product) <= bound * (1 + 1e-15)).all()
+    assert bound.max() <= 1
+    low = np.abs(product) > 0.5
+    assert (bound[low] <= 1.2 * np.abs(product[low])).all(), "close where the spectrum is not small"
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("band", [(0, 0), (3, 4), (7, 2), (20, 0), (20, 30), (2, 30)], ids=str)
+def test_what_a_band_leaves_out_is_bounded_without_looking_at_all_of_it(seed: int, band: tuple[int, int]) -> None:
+    certificate = Certificate(families(transfer(mixed_kernels(seed)), 0))
+    shape = (41, 60)
+    bound = certified(certificate, shape)
+    ky, kx = all_frequencies(shape)
+    beyond = np.abs(ky) > band[0]
+    rows, beside = float((2 * bound[beyond]).sum()), float((2 * bound[~beyond][:, kx > band[1]]).sum())
+    for budget in (3 * (rows + beside), 10.0, 1e-6):
+        found = certificate.dropped(shape, band, budget)
+        if not found.too_much:
+            assert rows <= found.rows * (1 + 1e-12)
+            assert beside <= found.columns * (1 + 1e-12)
+            assert found.sum <= budget
+        else:
+            assert rows + beside > budget / 3
+            assert found.reach[0] <= shape[0] // 2
+            assert found.reach[1] <= shape[1] // 2
+    assert not certificate.dropped(shape, band, 3 * (rows + beside)).too_much
+
+
+def test_what_is_kept_counts_every_frequency() -> None:
+    """Where steps are of no length, nothing is amplified and all moduli are 1: the sum is the number of frequencies."""
+    certificate = Certificate(families(transfer(lowered([corners((0, 2))] * 3)), 0))
+    assert certificate.kept((15, 20), (7, 10)) == pytest.approx(15 * 20, rel=1e-8)
+    assert certificate.kept((15, 20), (3, 4)) == pytest.approx(7 * 9, rel=1e-8)
+
+
+@pytest.mark.skipif(not HAS_LONG_DOUBLE, reason=NO_LONG_DOUBLE)
+@pytest.mark.parametrize("whole", [1, 2, 3, 4, 7, 8, 12, 1000, 4353])
+def test_turns_are_exact_to_their_bound(whole: int) -> None:
+    parts = np.arange(-3 * whole, 3 * whole)
+    c, s = phases.turns(parts, whole)
+    exact = unit_roots(whole)[-parts % whole]
+    assert np.abs(c - exact.real).max() <= phases.ERROR * 2.0**-53
+    assert np.abs(s - exact.imag).max() <= phases.ERROR * 2.0**-53
+    assert {float(v) for v in phases.turns(np.arange(4), 4)[0]} == {1.0, 0.0, -1.0}
+
+
+@pytest.mark.parametrize("band", [(0, 0), (5, 9), (22, 32)], ids=["one frequency", "few", "all"])
+def test_synthesis_is_the_inverse_transform_of_the_period(band: tuple[int, int]) -> None:
+    shape, low = (45, 64), (-7, 50)
+    image = generator(0, "synthesis").random(shape)
+    spectrum = np.fft.rfft2(image)
+    rows = np.r_[0 : band[0] + 1, -band[0] : 0]
+    values = spectrum[rows, : band[1] + 1]
+    whole = np.zeros_like(spectrum)
+    whole[rows, : band[1] + 1] = values
+    expected = np.fft.irfft2(whole, s=shape)[np.arange(low[0], low[0] + 150)[:, None] % 45, np.arange(low[1], low[1] + 200) % 64]
+    out = np.empty((150, 200))
+    picture = synthesis.synthesise(values, shape, band, low, out)
+    # the transform it is compared with has some roundings of its own
+    allowed = (synthesis.rounding(band) + 16 * 2.0**-53) * picture.size
+    assert np.abs(out - np.maximum(expected, 0)).max() <= allowed
+    assert picture.peak == out.max()
+    assert abs(picture.least - expected.min()) <= allowed
+    assert picture.size == pytest.approx((np.abs(values) * column_weights(shape, band)).sum() / (45 * 64))
+    for axis in (0, 1):
+        np.testing.assert_allclose(picture.marginals[axis], expected.sum(axis=1 - axis), atol=200 * allowed)
