@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +20,7 @@ FREQUENCY_SPACING = 1.5e-8  # per frequency and spacing other than one pixel
 BAND_START = 0.01  # seconds: bounds and transforms of any band
 BAND_LAYER = 2e-6  # and per layer
 BAND_PIXEL = 4e-9  # and per pixel of the window
+WHOLE = 1e30  # standard deviations: the whole support
 WIDTH = 15.0  # standard deviations that a trimmed image, or a window, is wide
 
 
@@ -47,7 +46,7 @@ def layers_pay(chain: Chain, *, separable: bool) -> bool:
     """
     draws = float(chain.draws or 1)
     if separable:
-        sides = [_sides(chain, axis, math.inf) for axis in range(chain.ndim)]
+        sides = [_sides(chain, axis, WHOLE) for axis in range(chain.ndim)]
         taps = [np.concatenate([np.full(s.count, float(s.kernel[a])) for s in chain.steps]) for a in range(chain.ndim)]
         layers = sum(float((side * k).sum()) for side, k in zip(sides, taps, strict=True)) / MULTIPLY_ADDS
         frequencies = sum(float(side[-1]) for side in sides) / 2
@@ -57,7 +56,7 @@ def layers_pay(chain: Chain, *, separable: bool) -> bool:
     rows = float(sum(len(layer.taps) * max(1, layer.taps.shape[3] // 2) for layer in found.layers))
     spacings = len({layer.spacing for layer in found.layers} - {(1, 1)})
     each = FREQUENCY_LAYER * rows + FREQUENCY + FREQUENCY_SPACING * spacings
-    return _layers_seconds(chain, math.inf) * draws < PRODUCT_START + frequencies * each
+    return _layers_seconds(chain, WHOLE) * draws < PRODUCT_START + frequencies * each
 
 
 def _layers_seconds(chain: Chain, width: float) -> float:
