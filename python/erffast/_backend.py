@@ -18,7 +18,8 @@ from ._validate import integer
 from .errors import BackendUnavailable
 
 # Signatures of _core.propagate_f32 / _f64 and outer_f32 / _f64 are the same for every backend.
-PROPAGATE: dict[str, Any] = {"float32": _core.propagate_f32, "float64": _core.propagate_f64}
+# "extended": double-double arithmetic, with taps and answers in float64.
+PROPAGATE: dict[str, Any] = {"float32": _core.propagate_f32, "float64": _core.propagate_f64, "extended": _core.propagate_x64}
 OUTER: dict[str, Any] = {"float32": _core.outer_f32, "float64": _core.outer_f64}
 
 

@@ -26,6 +26,10 @@ struct Kernels {
 struct ExactKernels {
   // (hi, lo)[x] += weight * (source_hi, source_lo)[x]
   void (*add_scaled)(double* hi, double* lo, const double* source_hi, const double* source_lo, double weight, Index n);
+  // `fir` on pixels whose low parts stand `low` elements after the high ones, `source_low` in what the taps read.
+  void (*fir)(double* out, Index low, const Tap<double>* taps, Index n_taps, Index source_low, Index n);
+  // (hi, lo)[x] *= (factor_hi, factor_lo)[x]; factor_lo may be null: zeros
+  void (*multiply)(double* hi, double* lo, const double* factor_hi, const double* factor_lo, Index n);
 };
 
 struct KernelTable {
