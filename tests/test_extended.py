@@ -231,6 +231,29 @@ def test_what_cancels_shows_the_low_parts_to_their_roundoff() -> None:
     assert np.median(errors["float64"]) > 1e13 * EXTENDED_ROUNDOFF
 
 
+@pytest.mark.parametrize("ndim", [1, 2])
+@pytest.mark.parametrize("k", [3, 5, 6, 7, 11])
+def test_divisors_at_the_border_keep_their_low_parts(k: int, ndim: int) -> None:
+    """Factors k / m are no floats. Two taps below the pool leave a * fl(b) - b * fl(a) of two of its pixels."""
+    kernel, size, unit = generator(k, "divisors").standard_normal((2,) * ndim), (2 * k,) * ndim, (1,) * ndim
+    above = Stack([AvgPool(k, stride=1, padding=k // 2, count_include_pad=False), Conv(2)], ndim=ndim)
+    _, image, scale, _ = exact_gradient(above, [kernel], size, unit)
+    pixels = (image * scale).astype(np.float64)
+    products = np.abs(pixels[..., 1:] * pixels[..., :-1]) * (pixels[..., 1:] != pixels[..., :-1])
+    first = np.unravel_index(int(products.argmax()), products.shape)
+    second = (*first[:-1], first[-1] + 1)
+    weights = [np.array([pixels[first], -pixels[second]]).reshape((1,) * (ndim - 1) + (2,)), kernel]
+    net, size = Stack([Conv(weights[0].shape), *above], ndim=ndim), (*size[:-1], size[-1] + 1)
+    chain = lower_gradient(net, weights, size, unit)
+    origin, image, scale, _ = exact_gradient(net, weights, size, unit)
+    answer = run(chain)
+    assert origin == chain.box[0]
+    exact, terms = image[second] * scale, Fraction(products.max())
+    pixel = Fraction(float(answer.pixels[0][second])) * Fraction(2) ** int(answer.exponents[0]) * Fraction(chain.gain)
+    assert 0 < abs(exact) < terms / 2**50
+    assert abs(pixel - exact) <= abs(exact) / 2**53 + terms * Fraction(3 * EXTENDED_ROUNDOFF)
+
+
 @pytest.mark.parametrize("n", [80, 100])
 def test_the_estimate_with_this_roundoff_is_never_below_the_error(n: int) -> None:
     """Where even these digits are lost, the loss is what the condition of the chain tells."""
