@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from fractions import Fraction
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
@@ -334,9 +334,9 @@ def test_pixels_are_handed_out_once() -> None:
 
 def exact_tail(lines: Array) -> tuple[list[int], list[Fraction]]:
     """Positions and P(X >= position) of a sum of steps with integer masses, exactly."""
-    coefficients = [int(c) for c in chain(lines)]
-    tails = np.cumsum(np.array(coefficients[::-1], dtype=object))[::-1]
-    return [i - len(lines) * ((lines.shape[1] - 1) // 2) for i in range(len(tails))], [Fraction(int(t), sum(coefficients)) for t in tails]
+    coefficients = reduce(np.convolve, lines.astype(object))
+    tails = np.cumsum(coefficients[::-1])[::-1]
+    return [i - len(lines) * ((lines.shape[1] - 1) // 2) for i in range(len(tails))], [Fraction(t, tails[0]) for t in tails]
 
 
 @pytest.mark.parametrize("k", [2, 3, 4, 7])

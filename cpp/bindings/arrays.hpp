@@ -37,7 +37,7 @@ struct Runs {
 };
 
 // Each run: (taps [n_kernels, tap_draws, channels_out or 1, channels_in, rows, columns], stride, dilation, before,
-//            extent or None, growth, count, shared, groups, scale [rows, columns] or None)
+//            extent or None, growth, count, shared, groups, scale [rows, columns] or [high and low parts, rows, columns] or None)
 template <class T>
 Runs<T> read_runs(const py::list& list, Index channels, Index draws) {
   Runs<T> result;
@@ -76,10 +76,12 @@ Runs<T> read_runs(const py::list& list, Index channels, Index draws) {
     }
     if (!fields[9].is_none()) {
       const auto scale = fields[9].cast<Array<double>>();
-      require(scale.ndim() == 2 && run.count == 1 && run.bounded, "scale must be an image, of a single bounded step");
+      const bool parted = scale.ndim() == 3 && scale.shape(0) == 2;
+      require((scale.ndim() == 2 || parted) && run.count == 1 && run.bounded, "scale must be an image, of a single bounded step");
+      run.scale_height = scale.shape(scale.ndim() - 2);
+      run.scale_width = scale.shape(scale.ndim() - 1);
       run.scale = scale.data();
-      run.scale_height = scale.shape(0);
-      run.scale_width = scale.shape(1);
+      if (parted) run.scale_low = run.scale + run.scale_height * run.scale_width;
       result.keep.push_back(scale);
     }
     result.keep.push_back(taps);

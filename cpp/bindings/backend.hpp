@@ -158,7 +158,7 @@ class Images {
   std::vector<Image<T>> images_;
 };
 
-template <class T>
+template <class T, int parts>
 Images<T> run_propagate(const py::list& list, std::pair<Index, Index> unit, Index channels, Index draws, bool non_negative, double trim,
                         int threads, Index memory_limit, py::object progress) {
   require(draws >= 1 && channels >= 1, "draws and channels must be at least 1");
@@ -175,7 +175,7 @@ Images<T> run_propagate(const py::list& list, std::pair<Index, Index> unit, Inde
   Index layers = 0;
   for (const Run<T>& run : runs.runs) layers += run.count;
   Reporter reporter(std::move(progress), layers * draws);
-  return Images<T>(reporter.run([&](Monitor& monitor) { return propagate(runs.runs, options, monitor); }));
+  return Images<T>(reporter.run([&](Monitor& monitor) { return propagate<T, parts>(runs.runs, options, monitor); }));
 }
 
 template <class T>
@@ -187,6 +187,12 @@ void run_outer(const Array<double>& rows, const Array<double>& columns, int shif
   T* o = out.mutable_data();
   Reporter reporter(py::none(), 1);
   reporter.run([&](Monitor& monitor) { outer(r, rows.size(), c, columns.size(), shift, o, threads, monitor); return 0; });
+}
+
+template <class T, int parts = 1>
+void bind_propagate(py::module_& m, const char* name) {
+  m.def(name, &run_propagate<T, parts>, py::arg("runs"), py::arg("unit"), py::arg("channels"), py::arg("draws"), py::arg("non_negative"),
+        py::arg("trim"), py::arg("threads"), py::arg("memory_limit"), py::arg("progress"));
 }
 
 template <class T>
@@ -203,8 +209,7 @@ void bind(py::module_& m, const char* class_name, const char* propagate_name, co
       .def("mass", &I::mass, py::arg("draw"), py::arg("axis"))
       .def("least", &I::least, py::arg("draw"), py::arg("y0"), py::arg("y1"), py::arg("x0"), py::arg("x1"))
       .def("write", &I::write, py::arg("out").noconvert(), py::arg("y0"), py::arg("x0"), py::arg("factors"));
-  m.def(propagate_name, &run_propagate<T>, py::arg("runs"), py::arg("unit"), py::arg("channels"), py::arg("draws"), py::arg("non_negative"),
-        py::arg("trim"), py::arg("threads"), py::arg("memory_limit"), py::arg("progress"));
+  bind_propagate<T>(m, propagate_name);
   m.def(outer_name, &run_outer<T>, py::arg("rows"), py::arg("columns"), py::arg("shift"), py::arg("out").noconvert(), py::arg("threads"));
 }
 

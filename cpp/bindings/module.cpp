@@ -8,6 +8,7 @@ PYBIND11_MODULE(_core, m) {
   m.doc() = "Native CPU engines of erffast; use the functions of the package instead.";
   erffast::python::bind<float>(m, "ImagesF32", "propagate_f32", "outer_f32");
   erffast::python::bind<double>(m, "ImagesF64", "propagate_f64", "outer_f64");
+  erffast::python::bind_propagate<double, 2>(m, "propagate_x64");
   erffast::python::bind_spectral(m);
   m.def("build_info", [] {
     py::dict info;

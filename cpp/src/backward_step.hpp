@@ -16,8 +16,8 @@
 
 namespace erffast {
 
-// The taps of one (input channel group member, row residue, column residue).
-template <class T>
+// `parts`: 1, or 2 for pixels in double-double arithmetic; taps are plain numbers.
+template <class T, int parts = 1>
 class BackwardStep {
  public:
   // `taps` [channels_out or 1, channels_in, kh, kw], already scaled.
@@ -36,10 +36,11 @@ class BackwardStep {
   // Zero columns that `in` must have at each side.
   static Index margin(const Run<T>& run) { return run.dilation[1] * (run.kernel[1] - 1) / run.stride[1] + 1; }
 
+  // Of the whole step, in plain multiply-adds.
   Index work() const {
     const Rect r = full_rect();
     const Index per_pixel = run_.kernel[0] * run_.kernel[1] * (shared_ ? 1 : run_.channels_out / run_.groups);
-    return channels() * r.height * r.width * per_pixel / (run_.stride[0] * run_.stride[1]) + 1;
+    return cost * channels() * r.height * r.width * per_pixel / (run_.stride[0] * run_.stride[1]) + 1;
   }
 
   // Computes output row v of channel c. `scratch` keeps its capacity between rows. `poll(work)` is called after each piece of
@@ -57,11 +58,14 @@ class BackwardStep {
       const Index n = (width - f + s - 1) / s;
       gather(c, v, f, scratch.taps);
       if (s == 1) {
-        if (!fir(target, n, scratch.taps, poll)) return;
+        if (!fir(target, out.low(), n, scratch.taps, poll)) return;
       } else {
-        scratch.row.resize(static_cast<std::size_t>(n + overrun));
-        if (!fir(scratch.row.data(), n, scratch.taps, poll)) return;
-        for (Index q = 0; q < n; ++q) target[f + s * q] = scratch.row[static_cast<std::size_t>(q)];
+        const Index pitch = n + overrun;
+        scratch.row.resize(static_cast<std::size_t>(parts * pitch));
+        if (!fir(scratch.row.data(), pitch, n, scratch.taps, poll)) return;
+        for (Index part = 0; part < parts; ++part) {
+          for (Index q = 0; q < n; ++q) target[part * out.low() + f + s * q] = scratch.row[static_cast<std::size_t>(part * pitch + q)];
+        }
       }
     }
     out.clear_margins(c, v);
@@ -71,15 +75,22 @@ class BackwardStep {
   // A whole row at once is best, unless it keeps Ctrl-C waiting: a long 1-D image under a large kernel is one row.
   static constexpr Index most_work = 30'000'000;
 
-  // The sums of one row, in pieces; destroys `taps`.
+  // Time of a multiply-add in plain ones. In double-double: 2 to 5 (measured), and some 20 where the C library has to fuse.
+  static constexpr Index cost = parts == 1 ? 1 : 8;
+
+  // The sums of one row, in pieces; destroys `taps`. `low`: from a sum's high part to its low part.
   template <class Poll>
-  bool fir(T* target, Index n, std::vector<Tap<T>>& taps, const Poll& poll) const {
+  bool fir(T* target, Index low, Index n, std::vector<Tap<T>>& taps, const Poll& poll) const {
     const Index n_taps = static_cast<Index>(taps.size());
-    const Index piece = std::max<Index>(most_work / (n_taps + 1), 64);
+    const Index piece = std::max<Index>(most_work / cost / (n_taps + 1), 64);
     for (Index x = 0; x < n; x += piece) {
       const Index width = std::min(piece, n - x);
-      kernels_.fir(target + x, taps.data(), n_taps, width);
-      if (!poll(n_taps * width)) return false;
+      if constexpr (parts == 2) {
+        kernel_table().exact->fir(target + x, low, taps.data(), n_taps, in_.low(), width);
+      } else {
+        kernels_.fir(target + x, taps.data(), n_taps, width);
+      }
+      if (!poll(cost * n_taps * width)) return false;
       if (x + width < n) {
         for (Tap<T>& tap : taps) tap.source += width;
       }

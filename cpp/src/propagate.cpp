@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "backward_step.hpp"
+#include "erffast/double_double.hpp"
 #include "erffast/threads.hpp"
 #include "trim.hpp"
 
@@ -23,8 +24,8 @@ constexpr Index parallel_work = 300'000;
 // Repeats from which a 1-D run is composed by squaring rather than layer by layer.
 constexpr Index least_power = 32;
 
-template <class T>
-constexpr double unit_roundoff = sizeof(T) == 8 ? 0x1p-53 : 0x1p-24;
+template <class T, int parts = 1>
+constexpr double unit_roundoff = parts == 2 ? double_double_roundoff : sizeof(T) == 8 ? 0x1p-53 : 0x1p-24;
 
 int binary_exponent(double value) {
   int e;
@@ -90,14 +91,16 @@ class ScaledTaps {
 };
 
 // One draw on its way from the output to the input.
-template <class T>
+template <class T, int parts>
 class Chain {
+  using Step = BackwardStep<T, parts>;
+
  public:
   Chain(const std::vector<Run<T>>& runs, const Options& options, Index plane_limit, Team* team, Monitor& monitor, bool polls)
       : runs_(runs), options_(options), limit_(plane_limit), team_(team), monitor_(monitor), polls_(polls),
         kernels_(kernels_of<T>(kernel_table())) {
     for (const Run<T>& run : runs) {
-      margin_ = std::max(margin_, BackwardStep<T>::margin(run));
+      margin_ = std::max(margin_, Step::margin(run));
       layers_ += run.count;
     }
     scratch_.resize(static_cast<std::size_t>(team != nullptr ? team->size() : 1));
@@ -117,6 +120,7 @@ class Chain {
     now_.reshape(options_.channels, {options_.unit[0], options_.unit[1], 1, 1}, margin_, limit_);
     for (Index c = 0; c < options_.channels; ++c) {
       now_.row(c, 0)[0] = static_cast<T>(std::ldexp(1.0, peak_exponent<T>));
+      if constexpr (parts == 2) now_.row(c, 0)[now_.low()] = T(0);
       now_.clear_margins(c, 0);
     }
     image_ = Image<T>();
@@ -135,7 +139,7 @@ class Chain {
       const int e = taps->exponent_for(peak_);
       image_.exponent -= e;
       convolve(run, taps->scaled(e));
-      image_.rounding += static_cast<double>(taps->terms()) * unit_roundoff<T>;
+      image_.rounding += static_cast<double>(taps->terms()) * unit_roundoff<T, parts>;
       mass_ *= std::ldexp(taps->total(), e);
       if (run.bounded) clip({0, 0, run.extent[0] + i * run.growth[0], run.extent[1] + i * run.growth[1]});
       if (!now_.empty()) trim();
@@ -145,7 +149,7 @@ class Chain {
 
   // The step itself, rows shared out; leaves the result in now_ and its peak in peak_.
   void convolve(const Run<T>& run, const T* taps) {
-    const BackwardStep<T> step(run, taps, now_, kernels_);
+    const Step step(run, taps, now_, kernels_);
     const Rect rect = step.full_rect();
     next_.reshape(step.channels(), rect, margin_, limit_);
     const Index rows = step.channels() * rect.height;
@@ -227,16 +231,21 @@ class Chain {
     for (Index c = 0; c < now_.channels(); ++c) {
       for (Index y = 0; y < r.height; ++y) {
         T* row = now_.row(c, y);
-        const double* scale = run.scale + (r.y0 + y) * run.scale_width + r.x0;
-        for (Index x = 0; x < r.width; ++x) row[x] = static_cast<T>(row[x] * scale[x]);
+        const Index at = (r.y0 + y) * run.scale_width + r.x0;
+        const double* scale = run.scale + at;
+        if constexpr (parts == 2) {
+          kernel_table().exact->multiply(row, row + now_.low(), scale, run.scale_low == nullptr ? nullptr : run.scale_low + at, r.width);
+        } else {
+          for (Index x = 0; x < r.width; ++x) row[x] = static_cast<T>(row[x] * scale[x]);
+        }
         peak_ = std::max(peak_, static_cast<double>(kernels_.max_abs(row, r.width)));
       }
     }
-    image_.rounding += unit_roundoff<T>;
+    image_.rounding += unit_roundoff<T, parts>;
   }
 
   bool powered(const Run<T>& run) const {
-    return options_.non_negative && run.count >= least_power && run.n_kernels == 1 && !run.bounded && run.scale == nullptr &&
+    return parts == 1 && options_.non_negative && run.count >= least_power && run.n_kernels == 1 && !run.bounded && run.scale == nullptr &&
            run.stride[0] == 1 && run.stride[1] == 1 && run.kernel[0] == 1 && now_.rect().height == 1 && now_.channels() == 1 &&
            run.channels_in == 1 && run.channels_out <= 1;
   }
@@ -261,6 +270,7 @@ class Chain {
   }
 
   Image<T> finish() {
+    if constexpr (parts == 2) image_.rounding += unit_roundoff<T>;  // the answer is the high parts
     image_.border = log_kept_ < 0 ? -std::expm1(log_kept_) : 0;
     image_.peak = 0;
     for (Index c = 0; c < now_.channels() && !now_.empty(); ++c) {
@@ -287,22 +297,22 @@ class Chain {
   bool polls_;
   const Kernels<T>& kernels_;
   Index margin_ = 1, layers_ = 0;
-  Plane<T> now_, next_;
+  Plane<T> now_{parts}, next_{parts};
   std::vector<T> peaks_;
-  std::vector<typename BackwardStep<T>::Scratch> scratch_;
+  std::vector<typename Step::Scratch> scratch_;
   Image<T> image_;
   double peak_ = 0, mass_ = 0, log_kept_ = 0;
 };
 
 }  // namespace
 
-template <class T>
+template <class T, int parts>
 std::vector<Image<T>> propagate(const std::vector<Run<T>>& runs, const Options& options, Monitor& monitor) {
   FlushDenormals flush;
   std::vector<Image<T>> images(static_cast<std::size_t>(options.draws));
   if (options.draws < 2 || options.draws < options.threads || options.threads < 2) {
     Team team(options.threads);
-    Chain<T> chain(runs, options, options.memory_limit / 2, &team, monitor, true);
+    Chain<T, parts> chain(runs, options, options.memory_limit / 2, &team, monitor, true);
     for (Index d = 0; d < options.draws; ++d) images[static_cast<std::size_t>(d)] = chain.run(d);
     return images;
   }
@@ -318,7 +328,7 @@ std::vector<Image<T>> propagate(const std::vector<Run<T>>& runs, const Options& 
     {
       Leave leave{busy};
       try {
-        Chain<T> chain(runs, options, options.memory_limit / 2 / options.threads, nullptr, monitor, thread == 0);
+        Chain<T, parts> chain(runs, options, options.memory_limit / 2 / options.threads, nullptr, monitor, thread == 0);
         for (Index d = next++; d < options.draws; d = next++) images[static_cast<std::size_t>(d)] = chain.run(d);
       } catch (...) {
         monitor.stop();
@@ -334,7 +344,8 @@ std::vector<Image<T>> propagate(const std::vector<Run<T>>& runs, const Options& 
   return images;
 }
 
-template std::vector<Image<float>> propagate(const std::vector<Run<float>>&, const Options&, Monitor&);
-template std::vector<Image<double>> propagate(const std::vector<Run<double>>&, const Options&, Monitor&);
+template std::vector<Image<float>> propagate<float, 1>(const std::vector<Run<float>>&, const Options&, Monitor&);
+template std::vector<Image<double>> propagate<double, 1>(const std::vector<Run<double>>&, const Options&, Monitor&);
+template std::vector<Image<double>> propagate<double, 2>(const std::vector<Run<double>>&, const Options&, Monitor&);
 
 }  // namespace erffast

@@ -17,8 +17,8 @@ from . import _core
 from ._validate import integer
 from .errors import BackendUnavailable
 
-# These have the same signatures in every backend.
-PROPAGATE: dict[str, Any] = {"float32": _core.propagate_f32, "float64": _core.propagate_f64}
+# These have the same signatures in every backend. "extended": double-double arithmetic, with taps and answers in float64.
+PROPAGATE: dict[str, Any] = {"float32": _core.propagate_f32, "float64": _core.propagate_f64, "extended": _core.propagate_x64}
 SPECTRUM = _core.spectrum
 PROBE = _core.probe
 OUTER: dict[str, Any] = {"float32": _core.outer_f32, "float64": _core.outer_f64}

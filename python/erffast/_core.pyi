@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # (taps [n_kernels, tap_draws, channels_out or 1, channels_in, rows, columns], stride, dilation, before, extent, growth, count,
-#  shared, groups, scale [rows, columns])
+#  shared, groups, scale [rows, columns] or [high and low parts, rows, columns])
 _Pair = tuple[int, int]
 _Run = tuple[NDArray[Any], _Pair, _Pair, _Pair, _Pair | None, _Pair, int, bool, int, NDArray[np.float64] | None]
 _Progress = Callable[[int, int], object] | None
@@ -37,6 +37,17 @@ def propagate_f32(
     progress: _Progress,
 ) -> ImagesF32: ...
 def propagate_f64(
+    runs: list[_Run],
+    unit: _Pair,
+    channels: int,
+    draws: int,
+    non_negative: bool,
+    trim: float,
+    threads: int,
+    memory_limit: int,
+    progress: _Progress,
+) -> ImagesF64: ...
+def propagate_x64(
     runs: list[_Run],
     unit: _Pair,
     channels: int,

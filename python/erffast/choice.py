@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from . import condition, separability
 from .chain import Chain
 from .errors import AccuracyError
+from .execution import EXTENDED_ROUNDOFF
 
 if TYPE_CHECKING:
     from .propagation import Request
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Factors = list[tuple[Array, ...]]
 
-# Unit roundoff of each arithmetic; double-double: that of its sums, which are rounded twice.
-ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "extended": 2.0**-103}
+# Unit roundoff of each arithmetic.
+ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "extended": EXTENDED_ROUNDOFF}
 # A signed float32 result is computed in float64 where float32 arithmetic is not expected to keep this share of the peak.
 FLOAT32_TOLERANCE = 1e-5
 

@@ -1,8 +1,8 @@
 // Double-double arithmetic: an unevaluated sum of two doubles, some 104 bits.
 //
 // The classical error-free transformations (Dekker 1971, Knuth; names as in Hida, Li, Bailey 2001). Correct only where the
-// compiler neither contracts nor reorders: files that use this are compiled with -ffp-contract=off. Functions are local, so
-// that each file keeps the copy compiled for its own instruction set.
+// compiler neither contracts nor reorders: files that compute with this are compiled with -ffp-contract=off. Functions are local,
+// so that each file keeps the copy compiled for its own instruction set.
 #pragma once
 
 namespace erffast {

@@ -27,14 +27,18 @@ struct Kernels {
 struct ExactKernels {
   // (hi, lo)[x] += weight * (source_hi, source_lo)[x]
   void (*add_scaled)(double* hi, double* lo, const double* source_hi, const double* source_lo, double weight, Index n);
+  // `fir` on pixels whose low parts stand `low` elements after the high ones, `source_low` in what the taps read.
+  void (*fir)(double* out, Index low, const Tap<double>* taps, Index n_taps, Index source_low, Index n);
+  // (hi, lo)[x] *= (factor_hi, factor_lo)[x]; factor_lo may be null: zeros
+  void (*multiply)(double* hi, double* lo, const double* factor_hi, const double* factor_lo, Index n);
   // Complex numbers (re, im) = z[x], as high and low parts [n] each.
   struct Numbers {
     double *re_hi, *re_lo, *im_hi, *im_lo;
   };
   // a[x] *= b[x]
-  void (*multiply)(const Numbers& a, const Numbers& b, Index n);
+  void (*multiply_complex)(const Numbers& a, const Numbers& b, Index n);
   // Brings the larger component of each to [1, 2) and adds the power of two taken out to exponents [n]; zeros stay.
-  void (*normalise)(const Numbers& a, Index* exponents, Index n);
+  void (*normalise_complex)(const Numbers& a, Index* exponents, Index n);
 };
 
 struct KernelTable {

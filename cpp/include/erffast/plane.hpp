@@ -15,15 +15,19 @@ namespace erffast {
 
 // Channels of one rectangle, each row between two zero margins, so that a tap may read beyond the rectangle's sides without
 // a test. Shrinking the rectangle moves no pixels: it zeroes what falls into the margins.
-//   pixel (c, y, x) of the rectangle: data[(c * rows + top + y) * pitch + left + x]
+//   pixel (c, y, x) of the rectangle: data[(c * rows + top + y) * parts * pitch + left + x]
+// Double-double pixels have two parts: each row of high parts, which are the pixels rounded to T, is followed by the row of
+// its low parts, `low()` elements further on. What only looks at pixels reads the high parts and need not know.
 template <class T>
 class Plane {
  public:
+  explicit Plane(Index parts = 1) : parts_(parts) {}
+
   // Makes room; the contents are undefined. `limit`: bytes allowed for this plane.
   void reshape(Index channels, const Rect& rect, Index margin, Index limit) {
     // In floating point: the sides are user's numbers, and their product may exceed 64 bits.
     const double pitch = static_cast<double>(rect.width) + 2.0 * static_cast<double>(margin) + overrun;
-    const double bytes = static_cast<double>(channels) * static_cast<double>(rect.height) * pitch * sizeof(T);
+    const double bytes = static_cast<double>(channels) * static_cast<double>(rect.height) * static_cast<double>(parts_) * pitch * sizeof(T);
     if (bytes > static_cast<double>(limit)) throw MemoryLimit(static_cast<Index>(std::min(bytes, 0x1p62)));
     channels_ = channels;
     rect_ = rect;
@@ -32,7 +36,7 @@ class Plane {
     left_ = margin;
     top_ = 0;
     pitch_ = rect.width + 2 * margin + overrun;
-    const Index wanted = channels_ * rows_ * pitch_;
+    const Index wanted = channels_ * rows_ * parts_ * pitch_;
     if (wanted <= capacity_) return;
     // A growing field would ask for a little more at each layer: take half as much again where the limit allows it.
     const Index roomy = std::min(wanted + wanted / 2, limit / static_cast<Index>(sizeof(T)));
@@ -42,14 +46,19 @@ class Plane {
     capacity_ = roomy;
   }
 
-  T* row(Index channel, Index y) { return data_.get() + (channel * rows_ + top_ + y) * pitch_ + left_; }
+  T* row(Index channel, Index y) { return data_.get() + (channel * rows_ + top_ + y) * parts_ * pitch_ + left_; }
   const T* row(Index channel, Index y) const { return const_cast<Plane*>(this)->row(channel, y); }
 
-  // Zeroes both margins of one row.
+  // From a pixel's high part to its low part.
+  Index low() const { return pitch_; }
+
+  // Zeroes both margins of one row, in all parts.
   void clear_margins(Index channel, Index y) {
     T* p = row(channel, y);
-    std::fill(p - margin_, p, T(0));
-    std::fill(p + rect_.width, p + rect_.width + margin_ + overrun, T(0));
+    for (Index part = 0; part < parts_; ++part, p += pitch_) {
+      std::fill(p - margin_, p, T(0));
+      std::fill(p + rect_.width, p + rect_.width + margin_ + overrun, T(0));
+    }
   }
 
   // Keeps rows [y0, y1) and columns [x0, x1), counted from the rectangle's corner.
@@ -80,7 +89,7 @@ class Plane {
   };
   std::unique_ptr<T[], Free> data_;
   Index capacity_ = 0;
-  Index channels_ = 0, rows_ = 0, pitch_ = 0, left_ = 0, top_ = 0, margin_ = 0;
+  Index parts_, channels_ = 0, rows_ = 0, pitch_ = 0, left_ = 0, top_ = 0, margin_ = 0;
   Rect rect_;
 };
 

@@ -37,8 +37,9 @@ struct Image {
   double rounding = 0;    // bound on the relative rounding error of every pixel of a non-negative chain
 };
 
-// Runs the chain for every draw. Throws Cancelled, MemoryLimit or std::bad_alloc.
-template <class T>
+// Runs the chain for every draw. `parts`: numbers that a working pixel is kept in, 1, or 2 for double-double arithmetic on taps
+// and answers in double. Throws Cancelled, MemoryLimit or std::bad_alloc.
+template <class T, int parts = 1>
 std::vector<Image<T>> propagate(const std::vector<Run<T>>& runs, const Options& options, Monitor& monitor);
 
 // image * taps * taps * ... (`count` times), the taps `dilation` pixels apart, trimmed to leave out at most the share `trim` of

@@ -32,6 +32,7 @@ struct Run {
   Index groups;
   const T* taps;         // [n_kernels, tap_draws, channels_out or 1, channels_in, kernel[0], kernel[1]]
   const double* scale;   // [rows, columns of the layer's output map] or null
+  const double* scale_low;  // [same] what `scale` has lost by rounding, for double-double pixels; or null
   Index scale_height, scale_width;
 };
 

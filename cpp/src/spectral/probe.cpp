@@ -69,13 +69,13 @@ class Sample {
       for (Index t = 0; t < size; ++t) z.add(taps[t], turns[static_cast<std::size_t>(t)], kernels_);
       move(run, taps, turns, z);
       if (run.count == 1) {
-        kernels_.multiply(product_.parts(), z.parts(), n_);
+        kernels_.multiply_complex(product_.parts(), z.parts(), n_);
       } else {
         power(z, run.count, powered, exponents, kernels_);
-        kernels_.multiply(product_.parts(), powered.parts(), n_);
+        kernels_.multiply_complex(product_.parts(), powered.parts(), n_);
         for (Index i = 0; i < n_; ++i) exponents_[static_cast<std::size_t>(i)] += exponents[static_cast<std::size_t>(i)];
       }
-      kernels_.normalise(product_.parts(), exponents_.data(), n_);
+      kernels_.normalise_complex(product_.parts(), exponents_.data(), n_);
     }
   }
 
@@ -112,7 +112,7 @@ class Sample {
         e.set(i, vertical_.exact(-turn(turn(f_.row_frequency(at.row), run.spacing[0], f_.height), row_of(run, t), f_.height)));
         x.set(i, horizontal_.exact(-turn(turn(at.column, run.spacing[1], f_.width), column_of(run, t), f_.width)));
       }
-      kernels_.multiply(e.parts(), x.parts(), n_);
+      kernels_.multiply_complex(e.parts(), x.parts(), n_);
       turns.push_back(std::move(e));
     }
     return turns;

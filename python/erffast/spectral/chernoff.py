@@ -28,6 +28,7 @@ ROUNDOFF = 2.0**-53
 WIDEST = 600.0
 # Sums below this count as this: larger, so the bound stands, and a logarithm is never taken of zero.
 FLOOR = 1e-290
+LEAST = 2.0**-1022
 TRIES = 16
 CLOSE = 0.02
 
@@ -65,11 +66,12 @@ class Tail:
         return min(math.ceil(best + 1e-12 * abs(best)), self.end + 1)
 
     def beyond(self, a: int) -> float:
-        """Bound on P(X >= a): 0 past the end, at most 1."""
+        """Bound on P(X >= a): at most 1, and 0 past the end alone."""
         if a > self.end:
             return 0.0
         best = self._search(lambda t, k: k - t * a + 4 * ROUNDOFF * abs(t * a), 8.0)
-        return min(1.0, math.exp(min(best, 0.0)) * (1 + 1e-12))
+        # 0 is said of nothing that is there
+        return min(1.0, max(math.exp(min(best, 0.0)) * (1 + 1e-12), LEAST))
 
     def _search(self, objective: Callable[[Array, Array], Array], deviations: float) -> float:
         """The least value found of a function with one minimum in t; all points tried are kept for the next search."""
