@@ -58,9 +58,10 @@ def true_error(erf: ef.ERF, exact: NDArray[np.object_]) -> float:
 
 
 def solve(net: Stack, kernels: list[Any], **options: Any) -> ef.ERF | None:
-    """The result with all error allowed; None where even that is estimated to be exceeded."""
+    """Layer by layer, with all error allowed, so that float64 serves; None where even that is estimated to be exceeded."""
+    options = {"engine": "direct", "window": "full", "tol": LARGEST_TOLERANCE} | options
     try:
-        return ef.gradient(net, [k.astype(float) for k in kernels], window="full", tol=LARGEST_TOLERANCE, **options)
+        return ef.gradient(net, [k.astype(float) for k in kernels], **options)
     except ef.AccuracyError as exc:
         estimate = stated(exc)
     assert estimate > LARGEST_TOLERANCE
@@ -99,7 +100,8 @@ def test_the_estimate_is_never_below_the_error_in_one_axis(n: int, kind: str) ->
         assert error <= erf.error, f"case {number}: error {error:.1e}, estimate {erf.error:.1e}"
         assert not erf.error_is_bound
         # not so careful that it says nothing: the safety factor is 10. The others' first layers are exact: integers below 2**53.
-        if kind in ("normal", "strided", "opposed"):
+        # Double-double numbers round to 2**-106 or so, their sums in the worst case to 2**-103.
+        if kind in ("normal", "strided", "opposed") and "double-double" not in erf.reason:
             assert erf.error <= 1e3 * error, f"case {number}: error {error:.1e}, estimate {erf.error:.1e}"
     assert answered > 0 or kind == "opposed"
 
@@ -153,8 +155,8 @@ def test_the_estimate_is_that_of_the_worst_draw() -> None:
     rng = generator(0, "draws")
     kernels = np.array([integer_kernels(rng, 40, (3,)) for _ in range(5)], dtype=float)
     net = Stack([Conv(3)], ndim=1) * 40
-    alone = [ef.gradient(net, k, tol=LARGEST_TOLERANCE).error for k in kernels]
-    assert ef.gradient(net, kernels, tol=LARGEST_TOLERANCE).error == pytest.approx(max(alone), rel=1e-9)
+    alone = [ef.gradient(net, k, tol=LARGEST_TOLERANCE, engine="direct").error for k in kernels]
+    assert ef.gradient(net, kernels, tol=LARGEST_TOLERANCE, engine="direct").error == pytest.approx(max(alone), rel=1e-9)
     assert max(alone) > 1.5 * min(alone)
 
 
@@ -166,32 +168,45 @@ def opposed(n: int) -> tuple[Stack, Array]:
     return Stack([Conv(3)], ndim=1) * n, np.array(opposed_kernels(generator(0, "opposed"), n), dtype=float)
 
 
+def on_a_map(n: int) -> tuple[Stack, Array]:
+    """The same with padding: on a map whose border it touches no spectrum can serve."""
+    return Stack([Conv(3, padding=1)], ndim=1) * n, opposed(n)[1]
+
+
 def deep(n: int, *, salt: str = "deep") -> tuple[Stack, Array]:
     return Stack([Conv(3)], ndim=1) * n, generator(0, salt).standard_normal((n, 3))
 
 
-def test_beyond_the_tolerance_nothing_is_returned() -> None:
-    net, weights = opposed(40)
-    with pytest.raises(ef.AccuracyError, match=r"through 40 layers with signed kernels, is estimated at .* of the peak, above tol=1.0e-12"):
-        ef.gradient(net, weights)
+def test_more_digits_are_taken_before_anything_is_refused() -> None:
+    """One engine after another: float64, double-double, nothing; on the plane the spectrum serves at any depth."""
+    net, weights = on_a_map(12)
+    assert "double-double" not in ef.gradient(net, weights, input_size=32).reason
+    net, weights = on_a_map(50)
+    assert "double-double" in ef.gradient(net, weights, input_size=32).reason
+    net, weights = on_a_map(400)
+    refusal = r"through 400 layers with signed kernels, is estimated at .* of the peak in double-double arithmetic, above tol=1.0e-12"
+    with pytest.raises(ef.AccuracyError, match=refusal):
+        ef.gradient(net, weights, input_size=32)
+    net, weights = opposed(400)
+    assert ef.gradient(net, weights).engine == "spectral"
 
 
 def test_the_tolerance_decides() -> None:
-    net, weights = opposed(24)
+    net, weights = on_a_map(60)
     with pytest.raises(ef.AccuracyError) as caught:
-        ef.gradient(net, weights)
+        ef.gradient(net, weights, input_size=32, tol=1e-15)
     estimate = stated(caught.value)
-    assert 1e-12 < estimate < 0.1
-    erf = ef.gradient(net, weights, tol=1.1 * estimate)
+    assert 1e-15 < estimate < 0.1
+    erf = ef.gradient(net, weights, input_size=32, tol=1.1 * estimate)
     assert erf.error == pytest.approx(estimate, rel=0.06)
     with pytest.raises(ef.AccuracyError):
-        ef.gradient(net, weights, tol=0.9 * estimate)
+        ef.gradient(net, weights, input_size=32, tol=0.9 * estimate)
 
 
 def test_an_estimate_beyond_any_float_is_still_told() -> None:
-    net, weights = opposed(4000)
+    net, weights = on_a_map(4000)
     with pytest.raises(ef.AccuracyError, match="through 4000 layers"):
-        ef.gradient(net, weights, tol=LARGEST_TOLERANCE)
+        ef.gradient(net, weights, input_size=32, tol=LARGEST_TOLERANCE)
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0], ids=["positive", "one negative scale"])
@@ -219,7 +234,7 @@ def test_pools_take_part_in_the_estimate() -> None:
     rng = generator(0, "pools")
     kernels = integer_kernels(rng, 12, (3,))
     net = Stack([Conv(3), AvgPool(2, stride=1)], ndim=1) * 12
-    erf = ef.gradient(net, [k.astype(float) for k in kernels], window="full", tol=LARGEST_TOLERANCE)
+    erf = ef.gradient(net, [k.astype(float) for k in kernels], window="full", tol=LARGEST_TOLERANCE, engine="direct")
     taps: list[Any] = [k for kernel in kernels for k in (kernel, [1, 1])]
     exact = exact_chain(taps, [1] * 24)
     assert true_error(erf_times(erf, 12), exact) <= erf.error

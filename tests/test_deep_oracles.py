@@ -257,7 +257,15 @@ def test_a_second_lobe_far_away_is_not_folded_onto_the_first(taps: tuple[int, ..
     assert_right_and_honest(erf, expected)
 
 
-@pytest.mark.parametrize("far", [640, 700, 1280])
+def test_nor_in_two_axes() -> None:
+    kernel = [[0.515, -1.49, 0.62], [2.567, -0.227, 1.117], [0.458, 2.119, 0.135]]
+    weights = np.broadcast_to(np.array(kernel), (300, 3, 3))
+    one, whole = (spectral(weights, window="full", period=period) for period in ("auto", "full"))
+    expected = Truth(whole.image, np.zeros_like(whole.image), power_of_two(whole))
+    assert error(one.image, power_of_two(one), expected) <= one.error + whole.error
+
+
+@pytest.mark.parametrize("far", [640, 1280])
 def test_a_small_tap_far_away_is_not_folded_onto_the_rest(far: int) -> None:
     kernels, exact = line(1000, 3, 0)
     last = np.zeros(far + 1)
