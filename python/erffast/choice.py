@@ -8,7 +8,7 @@ the amplified rounding decides between double and double-double arithmetic.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -149,9 +149,22 @@ def _signed(chain: Chain, request: Request, factors: Factors | None) -> Choice:
         reason = "layer by layer, signed kernels amplify rounding; their transfer functions, multiplied frequency by frequency, do not"
         return Choice("spectral", "float64", 0.0, False, factors, reason)
     found = _layer_by_layer(chain, request, factors)
+    if found is None and request.engine == "auto" and factors is not None and chain.ndim < 3:
+        found = _layer_by_layer(chain, request, None)  # the kernels as they are: their factors are rounded
     if found is None:
         raise _refusal(chain, request, factors, why_not)
     return found
+
+
+def instead(chain: Chain, request: Request, failed: Choice, why: str) -> Choice | None:
+    """What may serve where the spectral engine found its own rounding too large; None where nothing does.
+
+    Responses that are nearly zero where the others are large leave few digits in doubles, however they are multiplied.
+    """
+    if request.engine != "auto" or failed.engine != "spectral" or chain.non_negative or chain.ndim == 3:
+        return None
+    found = _layer_by_layer(chain, request, None)
+    return None if found is None else replace(found, reason=f"{why.partition(';')[0]}; {found.reason}")
 
 
 def _layer_by_layer(chain: Chain, request: Request, factors: Factors | None) -> Choice | None:

@@ -212,11 +212,25 @@ def _conv_steps(item: Place, kernels: list[Array]) -> Iterable[Step]:
             if end - done > 1:
                 end -= 1
             else:
-                convs[done] = this = this.sum(axis=2, keepdims=True)
+                convs[done] = this = _sum_of_inputs(this)
                 yield _piece(whole, done, 1, this[None], 1)
                 return
         yield _piece(whole, done, end - done, np.stack(convs[done:end]), groups)
         done = end
+
+
+def _sum_of_inputs(kernels: Array) -> Array:
+    """Kernels [draws, out, in, *kernel] summed over `in`, correctly rounded but for the last bit (Neumaier 1974).
+
+    What cancels there would otherwise leave the rounding of the large terms, which no estimate of what follows could know.
+    """
+    total, rest = kernels[:, :, 0], np.zeros_like(kernels[:, :, 0])
+    for i in range(1, kernels.shape[2]):
+        term = kernels[:, :, i]
+        new = total + term
+        rest = rest + np.where(np.abs(total) >= np.abs(term), (total - new) + term, (term - new) + total)
+        total = new
+    return np.asarray(total + rest)[:, :, None]
 
 
 def _piece(whole: Step, done: int, count: int, kernels: Array, groups: int) -> Step:

@@ -16,7 +16,8 @@ from . import _validate as check
 from ._progress import Progress, meter
 from ._validate import Ints
 from .chain import GAINS, Box, Chain
-from .choice import FLOAT32_TOLERANCE, ROUNDOFF, Choice, choose
+from .choice import FLOAT32_TOLERANCE, ROUNDOFF, Choice, choose, instead
+from .errors import AccuracyError
 from .execution import Outcome, Resources
 from .layers import Layer
 from .lowering import lower_gradient, lower_variance
@@ -227,6 +228,16 @@ def _request(
 
 def _solve(chain: Chain, request: Request) -> ERF:
     choice = choose(chain, request)
+    try:
+        return _carried_out(chain, request, choice)
+    except AccuracyError as exc:
+        other = instead(chain, request, choice, str(exc))
+        if other is None:
+            raise
+    return _carried_out(chain, request, other)
+
+
+def _carried_out(chain: Chain, request: Request, choice: Choice) -> ERF:
     with meter(request.progress) as counted:
         resources = Resources(request.threads, _backend.memory_limit(), counted, _remedy(chain, request, choice))
         outcomes, crop = _run(chain, request, choice, resources)
@@ -346,7 +357,8 @@ def _result(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choi
 
 def _error(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choice: Choice) -> tuple[float, bool]:
     """Error relative to the peak or to each pixel, and whether it is a bound."""
-    final = 2 * ROUNDOFF["float64"]  # gain and last scaling
+    # gain and last scaling; of double-double pixels the rounding to float64
+    final = (3 if choice.arithmetic == "extended" else 2) * ROUNDOFF["float64"]
     if request.dtype == "float32":
         final += ROUNDOFF["float32"]
     if choice.engine == "spectral":
