@@ -205,7 +205,7 @@ def test_synthesis_is_the_inverse_transform_of_the_period(band: tuple[int, int])
     whole[rows, : band[1] + 1] = values
     expected = np.fft.irfft2(whole, s=shape)[np.arange(low[0], low[0] + 150)[:, None] % 45, np.arange(low[1], low[1] + 200) % 64]
     out = np.empty((150, 200))
-    picture = synthesis.synthesise(values, shape, band, low, out)
+    picture = synthesis.synthesise(values, shape, band, low, out, threads=2)
     # the transform it is compared with has some roundings of its own
     allowed = (synthesis.rounding(band) + 16 * 2.0**-53) * picture.size
     assert np.abs(out - np.maximum(expected, 0)).max() <= allowed

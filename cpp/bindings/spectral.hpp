@@ -8,6 +8,7 @@
 #include "arrays.hpp"
 #include "backend.hpp"
 #include "erffast/spectrum.hpp"
+#include "erffast/synthesise.hpp"
 
 namespace erffast::python {
 
@@ -90,11 +91,27 @@ inline py::tuple run_probe(const py::list& list, std::pair<Index, Index> shape, 
   return py::make_tuple(errors, centres, spreads);
 }
 
+// Largest and smallest pixel, the latter before those below 0 were set to 0.
+inline std::pair<double, double> run_synthesise(const Array<double>& weights, const Array<double>& waves, Array<double> out, int threads) {
+  require(weights.ndim() == 2 && waves.ndim() == 2 && out.ndim() == 2 && weights.shape(1) == waves.shape(0), "weights must be [rows, waves], waves [waves, pitch]");
+  require(out.writeable() && out.shape(0) == weights.shape(0), "out must have one row per row of weights");
+  require(waves.shape(1) % 16 == 0 && waves.shape(1) >= out.shape(1), "the waves' length must be a multiple of 16, and no less than the image's width");
+  const double* w = weights.data();
+  const double* v = waves.data();
+  double* o = out.mutable_data();
+  Reporter reporter(py::none(), 1);
+  const Extremes found = reporter.run([&](Monitor& monitor) {
+    return synthesise(w, v, waves.shape(0), waves.shape(1), o, out.shape(0), out.shape(1), threads, monitor);
+  });
+  return {found.largest, found.smallest};
+}
+
 inline void bind_spectral(py::module_& m) {
   m.def("spectrum", &run_spectrum, py::arg("layers"), py::arg("shape"), py::arg("band"), py::arg("draws"), py::arg("threads"),
         py::arg("memory_limit"), py::arg("progress"));
   m.def("probe", &run_probe, py::arg("layers"), py::arg("shape"), py::arg("band"), py::arg("values"), py::arg("exponents"),
         py::arg("samples"), py::arg("threads"));
+  m.def("synthesise", &run_synthesise, py::arg("weights"), py::arg("waves"), py::arg("out").noconvert(), py::arg("threads"));
 }
 
 }  // namespace erffast::python

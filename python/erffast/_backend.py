@@ -21,6 +21,7 @@ from .errors import BackendUnavailable
 PROPAGATE: dict[str, Any] = {"float32": _core.propagate_f32, "float64": _core.propagate_f64, "extended": _core.propagate_x64}
 SPECTRUM = _core.spectrum
 PROBE = _core.probe
+SYNTHESISE = _core.synthesise
 OUTER: dict[str, Any] = {"float32": _core.outer_f32, "float64": _core.outer_f64}
 
 

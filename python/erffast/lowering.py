@@ -22,7 +22,7 @@ from .geometry import ReceptiveField, Span
 from .layers import Activation, AvgPool, Conv, Dropout, MaxPool, Norm, Scale, Stack
 from .places import Place, place
 from .pooling import CORRELATED_GATES, correlates_gates, divisor_scales, max_pool_scale, pooled_amplitude, reject_lags
-from .weights import read_weights
+from .weights import Weights, read_weights
 
 Array = NDArray[np.float64]
 FARTHEST = 2**46  # centres, means and halos are floats in input coordinates
@@ -159,20 +159,20 @@ def lower_gradient(net: Any, weights: Any, input_size: Any = None, unit: Any = N
     places = place(net, extent)
     if extent is not None and not _touches(places, at):
         places = place(net, None)
-    kernels, draws = read_weights(weights, places, sum(isinstance(i, Conv) for i in whole) if len(whole) != len(net) else None)
+    given = read_weights(weights, places, sum(isinstance(i, Conv) for i in whole) if len(whole) != len(net) else None)
     where = geometry.receptive_field(net)
     steps: list[Step] = []
     with decimal.localcontext(GAINS):
         gain = sign_gain
         for item in reversed(places):
             if isinstance(item.layer, Conv):
-                steps.extend(_conv_steps(item, kernels))
+                steps.extend(_conv_steps(item, given))
             else:
                 gain *= Decimal(int(np.prod(item.kernel))) ** -item.count
                 steps.append(item.step(_ones(item), shared=True, scales=divisor_scales(item, power=1)))
     steps = steps or [_identity(net.ndim)]
     channels = next((s.kernels.shape[2] for s in steps if not s.shared), 1)
-    return Chain(net, tuple(steps), gain, at, extent, where, _box(where, at, extent), draws, channels, signed=True)
+    return Chain(net, tuple(steps), gain, at, extent, where, _box(where, at, extent), given.draws, channels, signed=True)
 
 
 def _linear_gain(net: Stack) -> Decimal:
@@ -194,13 +194,17 @@ def _linear_gain(net: Stack) -> Decimal:
     return gain
 
 
-def _conv_steps(item: Place, kernels: list[Array]) -> Iterable[Step]:
+def _conv_steps(item: Place, given: Weights) -> Iterable[Step]:
     """Backward steps of a run of convolutions; kernels of the same shape stay together."""
-    convs = kernels[item.run.index : item.run.index + item.count][::-1]
+    run = slice(item.run.index, item.run.index + item.count)
+    whole = item.step(np.empty(0))
+    if given.stacked is not None:
+        yield _piece(whole, 0, item.count, np.ascontiguousarray(given.stacked[run][::-1]), 1)
+        return
+    convs = list(given.each[run])[::-1]
     groups = item.layer.groups  # type: ignore[attr-defined]
     # the sum over the network's input channels is taken in the first layer's kernel
     first = item.run.index == 0
-    whole = item.step(np.empty(0))
     done = 0
     while done < len(convs):
         this = convs[done]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,59 @@ from .places import Place
 Array = NDArray[np.float64]
 
 
-def read_weights(weights: Any, places: Sequence[Place], n_all: int | None = None) -> tuple[list[Array], int | None]:
-    """One float64 array [draws or 1, out, in // groups, *kernel] per convolution, and the number of draws.
+@dataclass(frozen=True)
+class Weights:
+    """Checked weights: kernels [draws or 1, out, in // groups, *kernel], one per convolution.
+
+    Attributes
+    ----------
+    draws : int or None
+        None where the weights have no draws axis.
+    stacked : float64 [n, draws or 1, 1, 1, *kernel], optional
+        All of them, where they came as one array.
+    each : list of arrays
+        Otherwise.
+    """
+
+    draws: int | None
+    stacked: Array | None = None
+    each: Sequence[Array] = ()
+
+
+def read_weights(weights: Any, places: Sequence[Place], n_all: int | None = None) -> Weights:
+    """The weights given by a user, checked against the layers.
 
     `n_all`: convolutions of the whole network, where only its first layers are asked for; the others' weights are ignored.
     """
-    convs = [item for item in places if isinstance(item.layer, Conv) for _ in range(item.count)]
-    arrays = _weight_arrays(weights, len(convs) if n_all is None else n_all, len(places[0].kernel) if places else 0)
+    ndim = len(places[0].kernel) if places else 0
+    runs = [item for item in places if isinstance(item.layer, Conv)]
+    arrays = _weight_arrays(weights, sum(item.count for item in runs) if n_all is None else n_all, ndim)
+    if isinstance(arrays, np.ndarray):
+        whole = _stacked(arrays, runs, ndim)
+        if whole is not None:
+            return whole
+        # something is wrong with one of them: which, the loop tells
+        arrays = list(np.moveaxis(arrays, arrays.ndim - ndim - 1, 0))
+    each, draws = _one_by_one(arrays, runs)
+    return Weights(draws, each=each)
+
+
+def _stacked(array: Array, runs: Sequence[Place], ndim: int) -> Weights | None:
+    """One array [n, *kernel] or [draws, n, *kernel] of one-channel kernels; None where one does not fit or is all zero."""
+    sides = array.shape[array.ndim - ndim :]
+    draws = array.shape[0] if array.ndim == ndim + 2 else None
+    taps = tuple(range(-ndim, 0))
+    if any(item.kernel != sides or item.layer.groups != 1 or item.layer.channels not in (None, 1) for item in runs):  # type: ignore[attr-defined]
+        return None
+    by_kernel = array[:, None] if draws is None else np.swapaxes(array, 0, 1)
+    used = by_kernel[: sum(item.count for item in runs)]
+    if not used.any(axis=taps).all():
+        return None
+    return Weights(draws, stacked=used.reshape(*used.shape[:2], 1, 1, *sides))
+
+
+def _one_by_one(arrays: Sequence[Array], runs: Sequence[Place]) -> tuple[list[Array], int | None]:
+    convs = [item for item in runs for _ in range(item.count)]
     result: list[Array] = []
     draws: int | None = None
     before: tuple[int, ...] | None = None  # the shape of the last one, without draws
@@ -73,8 +120,8 @@ def _check_channels(full: Array, layer: Conv, index: int, before: tuple[int, ...
         )
 
 
-def _weight_arrays(weights: Any, n_convs: int, ndim: int) -> list[Array]:
-    """The weights as one array per convolution; draws axis first."""
+def _weight_arrays(weights: Any, n_convs: int, ndim: int) -> list[Array] | Array:
+    """The weights as one array per convolution, draws axis first; or [n_convs, *kernel] or [draws, n_convs, *kernel] in one."""
     weights = _from_torch(weights, "weights")
     if isinstance(weights, np.ndarray):
         array = check.real_array(weights, "weights").astype(np.float64, copy=False)
@@ -88,7 +135,7 @@ def _weight_arrays(weights: Any, n_convs: int, ndim: int) -> list[Array]:
             raise ValueError(f"weights has {array.shape[axis]} kernels (shape {array.shape}), but the network has {n_convs} convolutions")
         if axis == 1 and array.shape[0] == 0:
             raise ValueError(f"weights has draws=0: shape {array.shape}")
-        return [array[:, i] if axis else array[i] for i in range(n_convs)]
+        return array
     if not isinstance(weights, Sequence) or isinstance(weights, str):
         raise TypeError(f"weights must be an array or a list of arrays, one per convolution, got {type(weights).__name__}")
     if len(weights) != n_convs:

@@ -113,9 +113,38 @@ void scaled(T* out, const T* values, T factor, Index n) {
   for (Index x = 0; x < n; ++x) out[x] = factor * values[x];
 }
 
+template <class T, int Rows>
+void tile_of(T* out, const T* weights, const T* waves, Index n, Index pitch) {
+  using V = typename Vector<T>::type;
+  constexpr Index lanes = Vector<T>::lanes;
+  constexpr int across = static_cast<int>(16 / lanes);
+  V acc[Rows][across] = {};
+  for (Index k = 0; k < n; ++k) {
+#pragma GCC unroll 4
+    for (int i = 0; i < Rows; ++i) {
+      const V w = weights[i * n + k] - V{};
+#pragma GCC unroll 8
+      for (int j = 0; j < across; ++j) acc[i][j] += w * load<T>(waves + k * pitch + j * lanes);
+    }
+  }
+  for (int i = 0; i < Rows; ++i) {
+    for (int j = 0; j < across; ++j) store<T>(out + i * 16 + j * lanes, acc[i][j]);
+  }
+}
+
+template <class T>
+void tile(T* out, const T* weights, Index rows, const T* waves, Index n, Index pitch) {
+  switch (rows) {
+    case 1: return tile_of<T, 1>(out, weights, waves, n, pitch);
+    case 2: return tile_of<T, 2>(out, weights, waves, n, pitch);
+    case 3: return tile_of<T, 3>(out, weights, waves, n, pitch);
+    default: return tile_of<T, 4>(out, weights, waves, n, pitch);
+  }
+}
+
 template <class T>
 constexpr Kernels<T> kernels_for() {
-  return {fir<T>, max_abs<T>, sum<T>, sum_of_squares<T>, scaled<T>};
+  return {fir<T>, max_abs<T>, sum<T>, sum_of_squares<T>, scaled<T>, tile<T>};
 }
 
 }  // namespace

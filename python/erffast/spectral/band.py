@@ -160,7 +160,7 @@ def _attempt(
     values, exponents = _product(parts, shape, band, resources)
     accounts = []
     for plan, (_, dropped), spectrum, image in zip(plans, bands, values, images, strict=True):
-        picture = synthesise(spectrum, shape, band, box[0], image)
+        picture = synthesise(spectrum, shape, band, box[0], image, resources.threads)
         truncation = plan.aliases(box, shape) + dropped
         accounts.append(_account(plan, picture, float(spectrum[0, 0].real), truncation, box, shape, band))
     return accounts, exponents

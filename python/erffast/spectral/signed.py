@@ -174,9 +174,12 @@ def _on_period(found: Transfer, shape: Shape, draws: list[int], resources: Resou
         (np.ascontiguousarray(taps[:, draws]) if some and taps.shape[1] > 1 else taps, spacing, count)
         for taps, spacing, count in found.native()
     ]
+    work = sum(len(taps) for taps, _, _ in layers) * len(draws)
     if resources.meter is not None:
-        resources.meter.expect(sum(len(taps) for taps, _, _ in layers) * len(draws))
+        resources.meter.expect(work)
     values, exponents = _backend.SPECTRUM(layers, shape, None, len(draws), resources.threads, resources.memory, resources.meter)
+    if resources.meter is not None:
+        resources.meter.add(work)
     errors, centres, spreads = _backend.PROBE(layers, shape, None, values, exponents, SAMPLES, resources.threads)
     images = _fft.irfft2(values, shape, resources.threads)
     shift = exponents + found.exponents[draws]

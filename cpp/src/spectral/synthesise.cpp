@@ -1,0 +1,50 @@
+#include "erffast/synthesise.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "erffast/kernels.hpp"
+#include "erffast/threads.hpp"
+
+namespace erffast {
+
+Extremes synthesise(const double* weights, const double* waves, Index n_waves, Index pitch, double* out, Index height, Index width, int threads,
+                    Monitor& monitor) {
+  FlushDenormals flush;
+  const Kernels<double>& kernels = kernel_table().f64;
+  constexpr Index tile_rows = 4, tile_columns = 16;
+  const Index bands = (height + tile_rows - 1) / tile_rows;
+  Team team(height * width * n_waves < 1'000'000 ? 1 : threads);
+  constexpr double none = std::numeric_limits<double>::infinity();
+  std::vector<Extremes> found(static_cast<std::size_t>(team.size()), Extremes{-none, none});
+  team.run([&](int thread) {
+    Extremes& extremes = found[static_cast<std::size_t>(thread)];
+    double tile[tile_rows * tile_columns];
+    // A panel of columns stays in the first-level cache for all rows of the thread's share.
+    const Index first = first_item(bands, thread, team.size()) * tile_rows;
+    const Index last = std::min(first_item(bands, thread + 1, team.size()) * tile_rows, height);
+    for (Index x = 0; x < width && !monitor.stopped(); x += tile_columns) {
+      const Index columns = std::min(tile_columns, width - x);
+      for (Index y = first; y < last; y += tile_rows) {
+        const Index rows = std::min(tile_rows, last - y);
+        kernels.tile(tile, weights + y * n_waves, rows, waves + x, n_waves, pitch);
+        for (Index i = 0; i < rows; ++i) {
+          for (Index j = 0; j < columns; ++j) {
+            const double v = tile[i * tile_columns + j];
+            extremes.largest = std::max(extremes.largest, v);
+            extremes.smallest = std::min(extremes.smallest, v);
+            out[(y + i) * width + x + j] = std::max(v, 0.0);
+          }
+        }
+      }
+      if (thread == 0) monitor.tick((last - first) * columns * n_waves);
+    }
+  });
+  monitor.throw_if_stopped();
+  Extremes all = found[0];
+  for (const Extremes& e : found) all = {std::max(all.largest, e.largest), std::min(all.smallest, e.smallest)};
+  return all;
+}
+
+}  // namespace erffast
