@@ -22,8 +22,8 @@ struct Kernels {
   double (*sum_of_squares)(const T* values, Index n, T scale);  // of scale * values
   void (*scaled)(T* out, const T* values, T factor, Index n);   // out[x] = factor * values[x]
   // out[i][j] = sum over k, in order, of weights[i][k] * waves[k][j], i < rows (at most 4), j < 16. out [4, 16], weights
-  // [rows, n], waves [n, pitch].
-  void (*tile)(T* out, const T* weights, Index rows, const T* waves, Index n, Index pitch);
+  // [rows, n], waves [n, 16].
+  void (*tile)(T* out, const T* weights, Index rows, const T* waves, Index n);
 };
 
 // Sums in double-double arithmetic, on arrays of high and low parts. Compiled without contraction (cpp/src/kernels/exact.inl).

@@ -114,7 +114,7 @@ void scaled(T* out, const T* values, T factor, Index n) {
 }
 
 template <class T, int Rows>
-void tile_of(T* out, const T* weights, const T* waves, Index n, Index pitch) {
+void tile_of(T* out, const T* weights, const T* waves, Index n) {
   using V = typename Vector<T>::type;
   constexpr Index lanes = Vector<T>::lanes;
   constexpr int across = static_cast<int>(16 / lanes);
@@ -124,7 +124,7 @@ void tile_of(T* out, const T* weights, const T* waves, Index n, Index pitch) {
     for (int i = 0; i < Rows; ++i) {
       const V w = weights[i * n + k] - V{};
 #pragma GCC unroll 8
-      for (int j = 0; j < across; ++j) acc[i][j] += w * load<T>(waves + k * pitch + j * lanes);
+      for (int j = 0; j < across; ++j) acc[i][j] += w * load<T>(waves + k * 16 + j * lanes);
     }
   }
   for (int i = 0; i < Rows; ++i) {
@@ -133,12 +133,12 @@ void tile_of(T* out, const T* weights, const T* waves, Index n, Index pitch) {
 }
 
 template <class T>
-void tile(T* out, const T* weights, Index rows, const T* waves, Index n, Index pitch) {
+void tile(T* out, const T* weights, Index rows, const T* waves, Index n) {
   switch (rows) {
-    case 1: return tile_of<T, 1>(out, weights, waves, n, pitch);
-    case 2: return tile_of<T, 2>(out, weights, waves, n, pitch);
-    case 3: return tile_of<T, 3>(out, weights, waves, n, pitch);
-    default: return tile_of<T, 4>(out, weights, waves, n, pitch);
+    case 1: return tile_of<T, 1>(out, weights, waves, n);
+    case 2: return tile_of<T, 2>(out, weights, waves, n);
+    case 3: return tile_of<T, 3>(out, weights, waves, n);
+    default: return tile_of<T, 4>(out, weights, waves, n);
   }
 }
 

@@ -21,14 +21,17 @@ Extremes synthesise(const double* weights, const double* waves, Index n_waves, I
   team.run([&](int thread) {
     Extremes& extremes = found[static_cast<std::size_t>(thread)];
     double tile[tile_rows * tile_columns];
-    // A panel of columns stays in the first-level cache for all rows of the thread's share.
+    // A panel of columns stays in the first-level cache for all rows of the thread's share: copied, for its lines are far apart
+    // and would meet in few sets of the cache.
+    std::vector<double> panel(static_cast<std::size_t>(n_waves * tile_columns));
     const Index first = first_item(bands, thread, team.size()) * tile_rows;
     const Index last = std::min(first_item(bands, thread + 1, team.size()) * tile_rows, height);
     for (Index x = 0; x < width && !monitor.stopped(); x += tile_columns) {
       const Index columns = std::min(tile_columns, width - x);
+      for (Index k = 0; k < n_waves; ++k) std::copy_n(waves + k * pitch + x, tile_columns, panel.begin() + k * tile_columns);
       for (Index y = first; y < last; y += tile_rows) {
         const Index rows = std::min(tile_rows, last - y);
-        kernels.tile(tile, weights + y * n_waves, rows, waves + x, n_waves, pitch);
+        kernels.tile(tile, weights + y * n_waves, rows, panel.data(), n_waves);
         for (Index i = 0; i < rows; ++i) {
           for (Index j = 0; j < columns; ++j) {
             const double v = tile[i * tile_columns + j];
