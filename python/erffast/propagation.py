@@ -326,6 +326,8 @@ def _result(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choi
         exponents += outcome.exponents + shift
     exponents = np.where(alive, exponents + power, 0)
     lost, lost_is_bound = cropping.lost_share(chain, outcomes, crop, written)
+    if choice.engine == "spectral" and lost > 0:
+        lost_is_bound = lost_is_bound and all(o.bounded for o in outcomes)
     error, error_is_bound = _error(chain, request, outcomes, crop, choice)
     pixels = written if chain.draws is not None else [w[0] for w in written]
     return ERF(

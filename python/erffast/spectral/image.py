@@ -77,6 +77,21 @@ class TiledOutcome:
     def alive(self, draw: int) -> bool:
         return bool(self.peaks[draw] > 0)
 
+    def span(self, draw: int, axis: int) -> tuple[int, int]:
+        """First and last pixel along an axis."""
+        native = self._native(axis)
+        low = self.tiles[draw].low[native]
+        return low, low + self.tiles[draw].pixels.shape[native] - 1
+
+    def marginal(self, draw: int, axis: int) -> Array:
+        """Sums of absolute values along an axis, in units of the peak; from the first pixel of `span`."""
+        tile, native = self.tiles[draw], self._native(axis)
+        sums = np.abs(tile.pixels).sum(axis=1 - native) / self.peaks[draw]
+        return np.roll(sums, tile.origin[native] - tile.low[native])
+
+    def _native(self, axis: int) -> int:
+        return self.axes.index(axis) + 2 - len(self.axes)
+
     def energies(self) -> Array:
         """Per draw, the sum of (pixel / peak)**2."""
         return np.array([_energy(t.pixels) / p**2 if p > 0 else 0.0 for t, p in zip(self.tiles, self.peaks, strict=True)])

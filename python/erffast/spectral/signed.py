@@ -60,6 +60,8 @@ def run_signed(
 ) -> list[TiledOutcome]:
     """The image of a signed chain; with `factors`, kernels per axis, one profile for each axis.
 
+    Chains without negative taps can be run so too: pixels that rounding leaves below 0 are then 0.
+
     Parameters
     ----------
     tol : float
@@ -69,7 +71,11 @@ def run_signed(
         Of what is written; the arithmetic is float64.
     """
     if factors is None:
-        return [_run(transfer(chain), tuple(range(chain.ndim)), tol, period, dtype, resources)]
+        outcome = _run(transfer(chain), tuple(range(chain.ndim)), tol, period, dtype, resources)
+        if chain.non_negative:
+            for tile in outcome.tiles:
+                np.maximum(tile.pixels, 0.0, out=tile.pixels)
+        return [outcome]
     replaced = FACTOR_SHARE * expected_deviation(chain.steps, factors) / chain.ndim
     outcomes = []
     for axis in range(chain.ndim):
@@ -160,6 +166,8 @@ def _batch(found: Transfer, pending: int, alike: int, shape: Shape, resources: R
     """How many draws are transformed together; MemoryError where not even one fits beside the images of all."""
     pixels = shape[0] * shape[1]
     kept, working = 8 * pixels * pending, (8 + 2 + 8) * pixels  # images; spectrum, its exponents, what a transform needs
+    if any(layer.count > 1 or layer.spacing != (1, 1) for layer in found.layers):
+        working += (8 + 2 + 4) * pixels  # a factor computed apart, and logarithms of the product
     what = f"a period of {shape[0]} x {shape[1]} pixels" if found.size[0] > 1 else f"a period of {shape[1]} pixels"
     limit = _backend.require_memory(kept + working, f"{what}{f' for {pending} draws' if pending > 1 else ''}", resources.remedy)
     return max(1, min(alike, min(BATCH_BYTES, limit - kept) // working))
