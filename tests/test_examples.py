@@ -27,6 +27,11 @@ PROMISED = {
     ],
     "subsampling_and_dilation.py": ["dense 31 3.162", "strided 71 8.367", "dilated 53 8.000 35.51 -0.713", "axis 0.205", "stride: 0.999"],
     "gradient_vs_variance.py": ["2 1 25", "4 1 81", "8 1 289", "8 4 289"],
+    "deep_signed.py": [
+        r"1000 2001 \S+ \S+ \S+ \S+ spectral",
+        r"30 layers field 61 peak 10\*\*-3.2 std 4.85 x 4.55",
+        r"1000 layers field 2001 peak 10\*\*-111.1 std 27.91 x 24.63",
+    ],
     "tile_margin.py": ["exact 40", "0.0316 18", "0.001 25"],
 }
 
@@ -75,7 +80,7 @@ def columns(text: str, heading: str) -> list[list[float]]:
     lines = text[text.index(heading) :].splitlines()[1:]
     rows = []
     for line in lines:
-        numbers = [float(n) for n in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", line)]
+        numbers = [float(n) for n in re.findall(r"-?\d+\.?\d*(?:e[-+]?\d+)?", line)]
         if not numbers:
             break
         rows.append(numbers)
@@ -95,3 +100,13 @@ def test_error_of_tiles_is_what_halo_promised(outputs):
     for asked, _, expected, measured, error in columns(outputs["tile_margin.py"][0], "   asked"):
         assert expected <= asked
         assert abs(measured - expected) < 4 * error
+
+
+def test_deep_loops_are_wrong_and_the_engine_is_not(outputs):
+    rows = columns(outputs["deep_signed.py"][0], "layers  field")
+    assert [row[0] for row in rows] == [10, 30, 100, 300, 1000]
+    for *_, error, reported in rows:
+        assert error <= reported < 1e-12
+    _, _, float32, float64, *_ = rows[-1]
+    assert float32 > 0.1
+    assert float64 > 1e-10

@@ -162,8 +162,8 @@ class Part {
 
 // What one thread works in.
 struct Workspace {
-  Workspace(Index lanes, Index row_lanes, Index coefficients, Index largest_half_y)
-      : row_lanes(row_lanes), stride(coefficients), coefficients(lanes * coefficients), cosines(lanes * (largest_half_y + 1)),
+  Workspace(Index lanes, Index row_size, Index table_size, Index largest_half_y)
+      : row_lanes(row_size), stride(table_size), coefficients(lanes * table_size), cosines(lanes * (largest_half_y + 1)),
         sines(lanes * (largest_half_y + 1)), products(8 * lanes * row_lanes), exponents(static_cast<std::size_t>(4 * lanes * row_lanes)) {}
 
   RowState state(Index lane) {
