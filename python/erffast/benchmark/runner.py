@@ -1,0 +1,129 @@
+"""Runs jobs: check, ceilings, time, ceilings again, peers."""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+from .. import _backend
+from .._validate import choice
+from ..errors import AccuracyError, BackendUnavailable
+from . import ceilings as probes
+from .answers import Answer, difference
+from .cases import Case, Peer, Size
+from .growth import measure_growth
+from .jobs import LEVELS, Job, chosen_jobs
+from .loops import torch_threads, warm_torch
+from .machine import machine_facts
+from .results import Benchmark, Ceilings, JobResult, PeerResult, Timing
+from .timing import time_call, timed_answer
+
+REFUSALS = (AccuracyError, BackendUnavailable, MemoryError, NotImplementedError)  # an honest no, told beside the job
+BUDGET = {"quick": 0.4, "standard": 2.0, "full": 2.0}  # seconds of repetitions per case
+Say = Callable[[str], None]
+
+
+def run_jobs(
+    jobs: str | None = None, *, level: str = "standard", threads: int = 0, growth: bool = False, say: Say | None = None
+) -> Benchmark:
+    """Run jobs and their peers.
+
+    Parameters
+    ----------
+    jobs : str, optional
+        Keys such as "J1,J3"; None runs all.
+    level : "quick", "standard" or "full"
+        "quick": small sizes, below half a minute. "standard": the jobs at their size, slow peers at a smaller one.
+        "full": peers at the jobs' size too, some of them a minute.
+    threads : int
+        0: all the process may use.
+    growth : bool
+        Also time and memory against the number of layers and the kernel's side, each point in a process of its own.
+    say : callable, optional
+        Gets a line of text as each part begins.
+
+    Returns
+    -------
+    Benchmark
+        ``right`` is False where an answer was wrong.
+    """
+    choice(level, "level", LEVELS)
+    selected = chosen_jobs(jobs)
+    threads = _backend.thread_count(threads)
+    say = say or (lambda line: None)
+    say("ceilings of the machine")
+    importlib.import_module("scipy.signal")  # loading it is no part of any time
+    probe = probes.Probe(threads)
+    measured = probe.measure()
+    results = tuple(run_job(job, level, probe, measured, say) for job in selected)
+    points = measure_growth(level, threads, say) if growth else ()
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return Benchmark(now, level, threads, _backend.build_info(), machine_facts(), measured, results, points)
+
+
+def run_job(job: Job, level: str, probe: probes.Probe, measured: Ceilings, say: Say) -> JobResult:
+    """One job with its peers; a refusal is a result with its reason."""
+    size = job.size(level)
+    say(f"{job.key}: {job.title}, {readable_size(size)}")
+    try:
+        case = job.case(size, probe.threads)
+        found = case.run()
+        facts, verdict = _checked(case, found)
+        result = JobResult(job.key, job.title, size, **facts)
+        if verdict.wrong:
+            return result
+        before = probe.trace()
+        timing = time_call(case.run, budget=BUDGET[level])
+        after = probe.trace()
+    except REFUSALS as exc:
+        return JobResult(job.key, job.title, size, skipped=str(exc) or type(exc).__name__)
+    # what was seen beside the job counts where it is more than at the start: the start may have had a busy neighbour
+    best = replace(measured, **{name: max(getattr(at, name) for at in (measured, before, after)) for name in ("float64", "copy")})
+    timed = {"timing": timing, "floor": case.floor(best, found), "counted": case.counted, "before": before, "after": after}
+    peers, wrong = _peers(job, level, case, found, timing, say)
+    return JobResult(job.key, job.title, size, **{**facts, "wrong": wrong}, **timed, peers=peers)  # type: ignore[arg-type]
+
+
+def _checked(case: Case, found: Any) -> tuple[dict[str, Any], Any]:
+    """What a check says about an answer, as fields of a `JobResult`, and the verdict."""
+    verdict = case.check(found)
+    facts = {"error": verdict.error, "allowed": verdict.allowed, "against": verdict.against, "wrong": verdict.wrong}
+    return {**facts, "engine": case.engine(found), "claimed": case.claimed(found)}, verdict
+
+
+def _peers(job: Job, level: str, case: Case, found: Any, timing: Timing, say: Say) -> tuple[tuple[PeerResult, ...], str]:
+    """The peers at their size, and what is wrong with erffast's answer at that size."""
+    size = job.peer_size(level)
+    if size != case.size:
+        case = job.case(size, case.threads)
+        found = case.run()
+        verdict = case.check(found)
+        if verdict.wrong:
+            return (), f"at {readable_size(size)}: {verdict.wrong}"
+        timing = time_call(case.run, budget=BUDGET[level])
+    right = case.answer(found)
+    return tuple(run_peer(peer, size, right, timing, case.threads, level, say) for peer in case.peers(found)), ""
+
+
+def run_peer(peer: Peer, size: Size, right: Answer, ours: Timing, threads: int, level: str, say: Say) -> PeerResult:
+    """Time a peer and compare its answer; slow ones are timed once."""
+    if peer.missing:
+        return PeerResult(peer.name, peer.fair, size, skipped=peer.missing)
+    say(f"  beside it: {peer.name}, {readable_size(size)}")
+    try:
+        with torch_threads(threads) if peer.torch else nullcontext():
+            if peer.torch:
+                warm_torch()
+            answer, timing = timed_answer(peer.call, budget=BUDGET[level])
+    except (MemoryError, RuntimeError) as exc:  # torch raises the second where memory is short
+        return PeerResult(peer.name, peer.fair, size, skipped=str(exc).splitlines()[0] if str(exc) else "out of memory")
+    return PeerResult(peer.name, peer.fair, size, timing=timing, ours=ours, error=difference(answer, right))
+
+
+def readable_size(size: Size) -> str:
+    """n=1000, k=3."""
+    return ", ".join(f"{name}={value}" for name, value in size.items())
