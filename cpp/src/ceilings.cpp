@@ -103,7 +103,8 @@ double copy_rate(double* target, const double* source, Index n, int threads, dou
     std::memcpy(target + first, source + first, static_cast<std::size_t>(length) * sizeof(double));
   });
   const auto streaming = shared_out(team, n, [=](Index first, Index length) { copy_streaming(target + first, source + first, length); });
-  return std::max(best_rate(team, work, seconds / 2, ordinary), best_rate(team, work, seconds / 2, streaming));
+  const double by_library = best_rate(team, work, seconds / 2, ordinary);
+  return std::max(by_library, best_rate(team, work, seconds / 2, streaming));
 }
 
 double write_rate(double* target, Index n, int threads, double seconds) {
@@ -113,7 +114,8 @@ double write_rate(double* target, Index n, int threads, double seconds) {
     std::memset(target + first, 0, static_cast<std::size_t>(length) * sizeof(double));
   });
   const auto streaming = shared_out(team, n, [=](Index first, Index length) { write_streaming(target + first, length, 1.0); });
-  return std::max(best_rate(team, work, seconds / 2, ordinary), best_rate(team, work, seconds / 2, streaming));
+  const double by_library = best_rate(team, work, seconds / 2, ordinary);
+  return std::max(by_library, best_rate(team, work, seconds / 2, streaming));
 }
 
 }  // namespace erffast

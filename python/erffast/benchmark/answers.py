@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,8 +59,13 @@ def difference(found: Answer, right: Answer) -> float:
         with np.errstate(over="ignore", invalid="ignore"):
             aligned = aligned * np.ldexp(1.0, int(np.clip(shift, -2000, 1000)))
             gap = np.abs(aligned - ours).max() / np.abs(ours).max()
-        worst = max(worst, float(gap) if gap == gap else float("inf"))
+        worst = largest(worst, gap)
     return worst
+
+
+def largest(*errors: float) -> float:
+    """The largest error; NaN, which compares with nothing, counts as infinite."""
+    return math.inf if any(math.isnan(error) for error in errors) else float(max(errors))
 
 
 def _placed(pixels: NDArray[Any], origin: tuple[int, int], shape: tuple[int, ...], corner: tuple[int, int]) -> NDArray[np.float64]:

@@ -30,12 +30,15 @@ class Peer:
         Whether it is the same mathematics, written well.
     torch : bool
         Whether it needs torch.
+    slow : bool
+        Whether it is timed at a smaller size, but for the full level.
     """
 
     name: str
     call: Callable[[], Answer]
     fair: bool = False
     torch: bool = False
+    slow: bool = False
 
     @property
     def missing(self) -> str:

@@ -28,7 +28,7 @@ class Probe:
         _backend.require_memory(2 * size, "the arrays of the memory ceilings", "close other programs")
         self._target, self._source = np.zeros(size // 8), np.ones(size // 8)
 
-    def measure(self, seconds: float = 0.3) -> Ceilings:
+    def measure(self, seconds: float) -> Ceilings:
         """All ceilings, each in about `seconds`."""
         return Ceilings(
             float32=_core.multiply_add_rate_f32(self.threads, seconds),

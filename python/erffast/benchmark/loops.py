@@ -69,7 +69,7 @@ def torch_autograd(kernels: Array, dtype: str, log2_peak: float) -> Answer:
     y = x
     for kernel in scaled:
         y = functional.conv2d(y, kernel[None, None])
-    y.sum().backward()
+    y.sum().backward()  # type: ignore[no-untyped-call]
     assert x.grad is not None
     power = shift * len(kernels)
     return single(x.grad[0, 0].numpy().astype(np.float64) * 2.0 ** (power % 1), int(power // 1))

@@ -8,15 +8,18 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from .. import _fft
+
 LIBRARIES = ("numpy", "scipy", "torch", "ducc0")
 
 
 def machine_facts() -> dict[str, Any]:
-    """Processor, cores, memory, operating system, and the versions of the libraries that take part (None: not installed)."""
+    """Processor, cores, memory, operating system, and the libraries that take part (None: not installed)."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "fft": _fft.library(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         **{name: _version(name) for name in LIBRARIES},

@@ -56,8 +56,8 @@ class Direct(Case):
 
     def peers(self, found: ERF) -> Sequence[Peer]:
         return (
-            Peer(f"NumPy shifted adds {self.dtype}", lambda: numpy_loop(self.kernels, self.dtype), fair=True),
-            Peer(f"torch loop {self.dtype}", lambda: torch_loop(self.kernels, self.dtype), torch=True),
+            Peer(f"NumPy shifted adds {self.dtype}", lambda: numpy_loop(self.kernels, self.dtype), fair=True, slow=True),
+            Peer(f"torch loop {self.dtype}", lambda: torch_loop(self.kernels, self.dtype), torch=True, slow=True),
         )
 
 

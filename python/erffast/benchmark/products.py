@@ -74,7 +74,7 @@ def numpy_image(kernels: Array, *, period: int | None = None, threads: int = 1) 
     image = scipy.fft.irfft2(values, s=lengths, workers=threads)
     if period is None:
         return single(image[: sides[0], : sides[1]], top)
-    return _centred(scipy.fft.fftshift(image), kernels, top)
+    return _unwrapped(image, kernels, top)
 
 
 def torch_image(kernels: Array) -> Answer:
@@ -145,8 +145,10 @@ def _waves(first: int, last: int, frequencies: NDArray[np.int64], period: int, r
     return np.asarray(np.exp(1j * angle))
 
 
-def _centred(image: Array, kernels: Array, exponent: int) -> Answer:
-    """An image whose taps counted from the middle ones, shifted so that phase 0 stands in the middle."""
-    middle = [len(kernels) * ((k - 1) // 2) for k in kernels.shape[1:]]
-    origin = (middle[0] - image.shape[0] // 2, middle[1] - image.shape[1] // 2)
-    return single(image, exponent, origin)
+def _unwrapped(image: Array, kernels: Array, exponent: int) -> Answer:
+    """An image of centred taps, cyclic, rolled so that the support lies in its middle."""
+    before = [len(kernels) * ((k - 1) // 2) for k in kernels.shape[1:]]
+    after = [len(kernels) * (k // 2) for k in kernels.shape[1:]]
+    first = [(a - b - n + 1) // 2 for a, b, n in zip(after, before, image.shape, strict=True)]
+    origin = (before[0] + first[0], before[1] + first[1])
+    return single(np.roll(image, (-first[0], -first[1]), axis=(0, 1)), exponent, origin)

@@ -37,8 +37,8 @@ def run_jobs(
     jobs : str, optional
         Keys such as "J1,J3"; None runs all.
     level : "quick", "standard" or "full"
-        "quick": small sizes, below half a minute. "standard": the jobs at their size, slow peers at a smaller one.
-        "full": peers at the jobs' size too, some of them a minute.
+        "quick": small sizes, below half a minute. "standard": the jobs at their size, the usual loops at a smaller one.
+        "full": those at the jobs' size too, some of them a minute.
     threads : int
         0: all the process may use.
     growth : bool
@@ -58,7 +58,7 @@ def run_jobs(
     say("ceilings of the machine")
     importlib.import_module("scipy.signal")  # loading it is no part of any time
     probe = probes.Probe(threads)
-    measured = probe.measure()
+    measured = probe.measure(0.15 if level == "quick" else 0.3)
     results = tuple(run_job(job, level, probe, measured, say) for job in selected)
     points = measure_growth(level, threads, say) if growth else ()
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -96,26 +96,31 @@ def _checked(case: Case, found: Any) -> tuple[dict[str, Any], Any]:
 
 
 def _peers(job: Job, level: str, case: Case, found: Any, timing: Timing, say: Say) -> tuple[tuple[PeerResult, ...], str]:
-    """The peers at their size, and what is wrong with erffast's answer at that size."""
+    """The peers at their sizes, and what is wrong with erffast's answer at the smaller one."""
+    peers = case.peers(found)
     size = job.peer_size(level)
-    if size != case.size:
+    slow = size != case.size and any(peer.slow for peer in peers)
+    here = [peer for peer in peers if not (slow and peer.slow)]
+    results = [run_peer(peer, case, case.answer(found), timing, level, say) for peer in here]
+    if slow:
         case = job.case(size, case.threads)
         found = case.run()
         verdict = case.check(found)
         if verdict.wrong:
-            return (), f"at {readable_size(size)}: {verdict.wrong}"
-        timing = time_call(case.run, budget=BUDGET[level])
-    right = case.answer(found)
-    return tuple(run_peer(peer, size, right, timing, case.threads, level, say) for peer in case.peers(found)), ""
+            return tuple(results), f"at {readable_size(size)}: {verdict.wrong}"
+        timing, right = time_call(case.run, budget=BUDGET[level]), case.answer(found)
+        results += [run_peer(peer, case, right, timing, level, say) for peer in case.peers(found) if peer.slow]
+    return tuple(results), ""
 
 
-def run_peer(peer: Peer, size: Size, right: Answer, ours: Timing, threads: int, level: str, say: Say) -> PeerResult:
-    """Time a peer and compare its answer; slow ones are timed once."""
+def run_peer(peer: Peer, case: Case, right: Answer, ours: Timing, level: str, say: Say) -> PeerResult:
+    """Time a peer and compare its answer; where one call passes the budget it is the only one."""
+    size = case.size
     if peer.missing:
         return PeerResult(peer.name, peer.fair, size, skipped=peer.missing)
     say(f"  beside it: {peer.name}, {readable_size(size)}")
     try:
-        with torch_threads(threads) if peer.torch else nullcontext():
+        with torch_threads(case.threads) if peer.torch else nullcontext():
             if peer.torch:
                 warm_torch()
             answer, timing = timed_answer(peer.call, budget=BUDGET[level])

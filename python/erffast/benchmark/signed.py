@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from ..layers import Conv, Stack
 from ..propagation import gradient
 from ..result import ERF
-from .answers import Answer, answer_of, difference
+from .answers import Answer, answer_of, difference, largest
 from .cases import Case, Peer, Size
 from .ceilings import fft_seconds
 from .loops import torch_autograd, torch_loop
@@ -40,7 +41,7 @@ class Signed(Case):
     """The whole image of one draw, on the full period."""
 
     counted = "3 multiply-adds (k=3) per frequency and layer of the full period, and one inverse FFT"
-    period = "full"
+    period: Literal["auto", "full"] = "full"
 
     def __init__(self, size: Size, threads: int) -> None:
         super().__init__(size, threads)
@@ -57,9 +58,8 @@ class Signed(Case):
         worst = 0.0
         for draw in range(0, self.draws, math.ceil(self.draws / CHECKED_DRAWS)):
             one, kernels = answer.draw(draw), self.kernels[draw]
-            # one pixel's share of the 2-norm: an even noise of that size would add up to it
-            sampled = sampled_error(one, kernels) / math.sqrt(one.pixels.size)
-            worst = max(worst, difference(one, right_image(kernels.tobytes(), kernels.shape, self.threads)), sampled)
+            sampled = sampled_error(one, kernels) / math.sqrt(one.pixels.size)  # root mean square over the pixels
+            worst = largest(worst, difference(one, right_image(kernels.tobytes(), kernels.shape, self.threads)), sampled)
         return Verdict(worst, ALLOWED, "double-double arithmetic, layer by layer; long double products at 400 frequencies (Parseval)")
 
     def floor(self, ceilings: Ceilings, found: ERF) -> float:
@@ -75,8 +75,12 @@ class Signed(Case):
         return (
             Peer("NumPy product and irfft2", lambda: stacked([numpy_image(k, threads=self.threads) for k in self.kernels]), fair=True),
             Peer("torch complex128 product and irfft2", lambda: stacked([torch_image(k) for k in self.kernels]), fair=True, torch=True),
-            Peer("torch loop float32", lambda: stacked([torch_loop(k, "float32") for k in self.kernels]), torch=True),
-            *(() if self.draws > 1 else (Peer("torch autograd float32", lambda: torch_autograd(kernels, "float32", peak), torch=True),)),
+            Peer("torch loop float32", lambda: stacked([torch_loop(k, "float32") for k in self.kernels]), torch=True, slow=True),
+            *(
+                ()
+                if self.draws > 1
+                else (Peer("torch autograd float32", lambda: torch_autograd(kernels, "float32", peak), torch=True, slow=True),)
+            ),
         )
 
 
@@ -84,7 +88,7 @@ class SignedCompact(Signed):
     """The same on the smallest period that holds the image."""
 
     counted = "3 multiply-adds (k=3) per frequency and layer of a period of 25 standard deviations, and one inverse FFT"
-    period = "auto"
+    period: Literal["auto", "full"] = "auto"
 
     def floor_period(self, found: ERF) -> int:
         width = max(found.std())  # of the square of the image
@@ -92,10 +96,13 @@ class SignedCompact(Signed):
 
     def peers(self, found: ERF) -> Sequence[Peer]:
         told = even_length(math.ceil(1.2 * self.floor_period(found)))
-        small = Peer(
-            "NumPy product and irfft2, told the period", lambda: numpy_image(self.kernels[0], period=told, threads=self.threads), fair=True
+        return (
+            Peer(
+                "NumPy product and irfft2, told the period",
+                lambda: numpy_image(self.kernels[0], period=told, threads=self.threads),
+                fair=True,
+            ),
         )
-        return (small, *super().peers(found)[:1])
 
 
 @functools.lru_cache(maxsize=CHECKED_DRAWS)

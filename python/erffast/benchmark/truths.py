@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .answers import Answer
+from .answers import Answer, largest
 from .chains import DIRECTIONS, convolved, summed
 from .products import numpy_product
 
@@ -71,7 +71,7 @@ def _sample(kernels: Array, rng: np.random.Generator) -> tuple[Array, Array]:
 
 def _grid_length(kernels: Array) -> int:
     """Cells per axis: fine enough for the width of the spectrum's peaks, about 25 standard deviations of the image."""
-    n, k = len(kernels), max(kernels.shape[1:])
+    n, k = len(kernels), int(max(kernels.shape[1:]))
     return 2 * math.ceil(min(25 * math.sqrt(n * (k * k - 1) / 12), n * (k - 1) + 32, 800) / 2)
 
 
@@ -124,7 +124,7 @@ def sums_error(answer: Answer, kernels: Array) -> float:
         if found.shape != right.shape:
             return math.inf
         shown = right > LEAST_NORMAL if answer.pixels.dtype == np.float64 else right > 1e-25
-        worst = max(worst, float(np.abs(found / np.where(shown, right, 1) - 1)[shown].max()))
+        worst = largest(worst, float(np.abs(found / np.where(shown, right, 1) - 1)[shown].max()))
     return worst
 
 
@@ -138,5 +138,4 @@ def relative_error(found: NDArray[Any], right: NDArray[Any]) -> float:
     shown = right > LEAST_NORMAL
     if np.any(found[~shown] > 2 * LEAST_NORMAL):
         return math.inf
-    worst = float(np.abs(found[shown] / right[shown] - 1).max())
-    return worst if worst == worst else math.inf
+    return largest(float(np.abs(found[shown] / right[shown] - 1).max()))

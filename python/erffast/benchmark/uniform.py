@@ -14,7 +14,7 @@ from ..analytic import pmf
 from ..layers import Conv, Stack
 from ..propagation import variance
 from ..result import ERF
-from .answers import Answer
+from .answers import Answer, largest
 from .cases import Case, Peer, Size
 from .chains import convolved, outer_image
 from .loops import scipy_loop, torch_loop
@@ -68,7 +68,7 @@ class UniformImage(_Uniform):
     def peers(self, found: ERF) -> Sequence[Peer]:
         return (
             Peer("NumPy: 1-D convolutions, outer product", lambda: outer_image(*self.chain()), fair=True),
-            Peer("torch loop float32", lambda: torch_loop(self.kernels(), "float32"), torch=True),
+            Peer("torch loop float32", lambda: torch_loop(self.kernels(), "float32"), torch=True, slow=True),
         )
 
 
@@ -94,7 +94,7 @@ class UniformProfiles(_Uniform):
     def check(self, found: Profiles) -> Verdict:
         error = relative_error(found.rows, self.profile)
         std = math.sqrt(self.size["n"] * 8 / 12)
-        error = max(error, *(abs(value / std - 1) for value in found.std))
+        error = largest(error, *(abs(value / std - 1) for value in found.std))
         return Verdict(
             error, 1e-11, "exact integer coefficients, every pixel relative to itself, and the standard deviation in closed form"
         )
@@ -132,5 +132,5 @@ class SmallCall(_Uniform):
     def peers(self, found: ERF) -> Sequence[Peer]:
         return (
             Peer("SciPy: convolve2d", lambda: scipy_loop(self.kernels()), fair=True),
-            Peer("torch loop float32", lambda: torch_loop(self.kernels(), "float32"), torch=True),
+            Peer("torch loop float32", lambda: torch_loop(self.kernels(), "float32"), torch=True, slow=True),
         )
