@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ..plotting import _style as style
 from ..plotting._figures import panel
-from .growth import CURVES, FIXED_LAYERS
+from .growth import CURVES, FIXED_LAYERS, KERNELS
 from .results import Benchmark, Point
 
 COLOURS = ("#202124", "#0072b2", "#56b4e9", "#d55e00", "#009e73")  # Okabe and Ito's
@@ -25,13 +25,17 @@ def growth_figure(found: Benchmark) -> Figure:
         raise ValueError("this benchmark holds no growth curves; run it with growth, as --plot does")
     figure = style.new_figure(WIDTH, HEIGHT)
     deep = [point for point in found.growth if point.kernel == 3]
-    wide = [point for point in found.growth if point.layers == FIXED_LAYERS]
+    varied = {curve.job for curve in CURVES if curve.kernels}
+    wide = [point for point in found.growth if point.layers == FIXED_LAYERS and point.curve in varied]
     times = panel(figure, 0.8, 1.25, 2.6, 2.2, "Time, 3 x 3 kernels")
     memory = panel(figure, 4.25, 1.25, 2.6, 2.2, "Memory beyond the inputs")
     kernels = panel(figure, 7.7, 1.25, 2.6, 2.2, f"Time, {FIXED_LAYERS} layers")
     _draw(times, [(p, p.layers, p.seconds) for p in deep], "layers", "seconds")
     _draw(memory, [(p, p.layers, None if p.memory is None else max(p.memory, MIB / 16) / MIB) for p in deep], "layers", "MiB")
     _draw(kernels, [(p, p.kernel, p.seconds) for p in wide], "kernel side", "seconds")
+    kernels.set_xticks(KERNELS, labels=map(str, KERNELS))
+    kernels.minorticks_off()
+    kernels.set_xlim(2.7, 35)
     _explain(figure, times, found)
     return figure
 
