@@ -70,6 +70,8 @@ class PeerResult:
         Of the peer, and of erffast at the same size.
     error : float, optional
         Largest difference from the checked answer, relative to the peak.
+    after : Trace, optional
+        Ceilings just after it.
     """
 
     name: str
@@ -79,6 +81,7 @@ class PeerResult:
     timing: Timing | None = None
     ours: Timing | None = None
     error: float | None = None
+    after: Trace | None = None
 
     @property
     def times_ours(self) -> float | None:
@@ -213,7 +216,7 @@ def _optional(kind: Any, value: Any) -> Any:
 
 
 def _peer(values: dict[str, Any]) -> PeerResult:
-    read = {"timing": Timing, "ours": Timing, "error": float}
+    read = {"timing": Timing, "ours": Timing, "error": float, "after": Trace}
     return PeerResult(**{**values, **{name: _optional(kind, values[name]) for name, kind in read.items()}})
 
 

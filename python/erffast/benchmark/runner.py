@@ -84,7 +84,7 @@ def run_job(job: Job, level: str, probe: probes.Probe, measured: Ceilings, say: 
     # what was seen beside the job counts where it is more than at the start: the start may have had a busy neighbour
     best = replace(measured, **{name: max(getattr(at, name) for at in (measured, before, after)) for name in ("float64", "copy")})
     timed = {"timing": timing, "floor": case.floor(best, found), "counted": case.counted, "before": before, "after": after}
-    peers, wrong = _peers(job, level, case, found, timing, say)
+    peers, wrong = _peers(job, level, case, found, timing, probe, say)
     return JobResult(job.key, job.title, size, **{**facts, "wrong": wrong}, **timed, peers=peers)  # type: ignore[arg-type]
 
 
@@ -95,13 +95,15 @@ def _checked(case: Case, found: Any) -> tuple[dict[str, Any], Any]:
     return {**facts, "engine": case.engine(found), "claimed": case.claimed(found)}, verdict
 
 
-def _peers(job: Job, level: str, case: Case, found: Any, timing: Timing, say: Say) -> tuple[tuple[PeerResult, ...], str]:
+def _peers(
+    job: Job, level: str, case: Case, found: Any, timing: Timing, probe: probes.Probe, say: Say
+) -> tuple[tuple[PeerResult, ...], str]:
     """The peers at their sizes, and what is wrong with erffast's answer at the smaller one."""
     peers = case.peers(found)
     size = job.peer_size(level)
     slow = size != case.size and any(peer.slow for peer in peers)
     here = [peer for peer in peers if not (slow and peer.slow)]
-    results = [run_peer(peer, case, case.answer(found), timing, level, say) for peer in here]
+    results = [run_peer(peer, case, case.answer(found), timing, level, probe, say) for peer in here]
     if slow:
         case = job.case(size, case.threads)
         found = case.run()
@@ -109,11 +111,11 @@ def _peers(job: Job, level: str, case: Case, found: Any, timing: Timing, say: Sa
         if verdict.wrong:
             return tuple(results), f"at {readable_size(size)}: {verdict.wrong}"
         timing, right = time_call(case.run, budget=BUDGET[level]), case.answer(found)
-        results += [run_peer(peer, case, right, timing, level, say) for peer in case.peers(found) if peer.slow]
+        results += [run_peer(peer, case, right, timing, level, probe, say) for peer in case.peers(found) if peer.slow]
     return tuple(results), ""
 
 
-def run_peer(peer: Peer, case: Case, right: Answer, ours: Timing, level: str, say: Say) -> PeerResult:
+def run_peer(peer: Peer, case: Case, right: Answer, ours: Timing, level: str, probe: probes.Probe, say: Say) -> PeerResult:
     """Time a peer and compare its answer; where one call passes the budget it is the only one."""
     size = case.size
     if peer.missing:
@@ -124,9 +126,10 @@ def run_peer(peer: Peer, case: Case, right: Answer, ours: Timing, level: str, sa
             if peer.torch:
                 warm_torch()
             answer, timing = timed_answer(peer.call, budget=BUDGET[level])
+        after = probe.trace()
     except (MemoryError, RuntimeError) as exc:  # torch raises the second where memory is short
         return PeerResult(peer.name, peer.fair, size, skipped=str(exc).splitlines()[0] if str(exc) else "out of memory")
-    return PeerResult(peer.name, peer.fair, size, timing=timing, ours=ours, error=difference(answer, right))
+    return PeerResult(peer.name, peer.fair, size, timing=timing, ours=ours, error=difference(answer, right), after=after)
 
 
 def readable_size(size: Size) -> str:

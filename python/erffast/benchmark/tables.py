@@ -53,7 +53,7 @@ def jobs_table(found: Benchmark) -> Table:
 def peers_table(found: Benchmark) -> Table:
     """One row for each other way to an answer."""
     rows = [_peer_row(job, peer) for job in found.jobs for peer in job.peers]
-    notes = [f"{job.key}, {peer.name}: skipped, {peer.skipped}" for job in found.jobs for peer in job.peers if peer.skipped]
+    notes = [f"{job.key}, {peer.name}: {note}" for job in found.jobs for peer in job.peers for note in peer_notes(peer, found.ceilings)]
     return Table("Beside them; error against the checked answer", PEER_HEADER, rows, (0, 1, 2), notes=notes)
 
 
@@ -64,12 +64,23 @@ def job_notes(job: JobResult, ceilings: Ceilings) -> list[str]:
         notes.append(f"WRONG, {job.wrong}")
     if job.skipped:
         notes.append(f"skipped: {job.skipped}")
-    if job.before and job.after:
-        best = max(ceilings.float64, job.before.float64, job.after.float64)
-        least = min(job.before.float64, job.after.float64) / best
-        if least < BUSY:
-            notes.append(f"the machine was busy: {100 * least:.0f} % of its multiply-adds were to be had beside this job")
+    beside = [trace.float64 for trace in (job.before, job.after) if trace]
+    if (share := _share(beside, ceilings)) < BUSY:
+        notes.append(f"the machine was busy: {100 * share:.0f} % of its multiply-adds were to be had beside this job")
     return notes
+
+
+def peer_notes(peer: PeerResult, ceilings: Ceilings) -> list[str]:
+    """What a reader must know of a peer: skipped, or a busy machine."""
+    if peer.skipped:
+        return [f"skipped, {peer.skipped}"]
+    share = _share([peer.after.float64] if peer.after else [], ceilings)
+    return [f"the machine was busy: {100 * share:.0f} % of its multiply-adds were to be had after it"] if share < BUSY else []
+
+
+def _share(rates: Sequence[float], ceilings: Ceilings) -> float:
+    """The least of some rates as a share of the most that was seen."""
+    return min(rates) / max(ceilings.float64, *rates) if rates else 1.0
 
 
 def _job_row(job: JobResult) -> tuple[str, ...]:
