@@ -23,7 +23,7 @@ from .results import Benchmark, Ceilings, JobResult, PeerResult, Timing
 from .timing import time_call, timed_answer
 
 REFUSALS = (AccuracyError, BackendUnavailable, MemoryError, NotImplementedError)  # an honest no, told beside the job
-BUDGET = {"quick": 0.4, "standard": 2.0, "full": 2.0}  # seconds of repetitions per case
+BUDGET = {"quick": 0.25, "standard": 2.0, "full": 2.0}  # seconds of repetitions per case
 Say = Callable[[str], None]
 
 
