@@ -85,9 +85,7 @@ def draw_autograd(ax: Axes, stacks: list[dict[str, Any]]) -> None:
     x, middle = band(ax, stacks, "autograd float32", PURPLE, (0, (1, 1.2)), 2.4)
     ax.plot(x[-1:], middle[-1:], "X", color=PURPLE, markersize=8, zorder=6, markeredgecolor=style.PAPER)
     words = "torch autograd, float32:\nno gradient beyond,\nit underflows"
-    text = ax.annotate(
-        words, (x[-1], middle[-1]), (-118, 52), textcoords="offset points", fontsize=TEXT - 1, color=darker(PURPLE), ha="left"
-    )
+    text = ax.annotate(words, (x[-1], middle[-1]), (-118, 52), textcoords="offset points", fontsize=TEXT - 1, color=darker(PURPLE), ha="left")
     text.set_path_effects([withStroke(linewidth=3, foreground=style.PAPER)])
 
 
@@ -116,8 +114,8 @@ def draw_tails(ax: Axes, tails: dict[str, Any]) -> None:
     ax.plot(edges, certified / edges, color=BLUE, linestyle=(0, (2, 1.6)), linewidth=1.6)
     inside(ax, 1e-17, 2e-9, "NumPy, product\nof transforms", ORANGE)
     inside(ax, 3e-1, 3e-3, 'erffast,\naccuracy="peak",\nand its bound', BLUE)
-    inside(ax, 10.0 ** -(decades - 1), bound * 3, "its bound", SKY, ha="right", va="bottom")
-    inside(ax, 10.0 ** -(decades - 1), 1.6e-15, 'erffast, accuracy="pixel"', SKY, ha="right", va="bottom")
+    inside(ax, 10.0**-(decades - 1), bound * 3, "its bound", SKY, ha="right", va="bottom")
+    inside(ax, 10.0**-(decades - 1), 1.6e-15, 'erffast, accuracy="pixel"', SKY, ha="right", va="bottom")
 
 
 # ------------------------------------------------------------------------------------------------ what both panels share
