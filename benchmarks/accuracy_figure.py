@@ -19,14 +19,15 @@ LOWEST, HIGHEST = 2e-17, 3e4
 # Okabe and Ito's colours, as in all pictures of the package: the framework warm, this library cold.
 VERMILION, ORANGE, PURPLE, SKY, BLUE, GREEN = "#d55e00", "#e69f00", "#b4578c", "#3d9bd1", "#0072b2", "#009e73"
 
-# name: colour, line, width, words at the end of the line, by how many points those are moved up
-WAYS: dict[str, tuple[str, Any, float, str, float]] = {
-    "torch float32": (VERMILION, "-", 2.0, "torch, float32,\nlayer by layer", 0),
-    "numpy float64": (ORANGE, "-", 2.0, "NumPy, float64,\nlayer by layer", 14),
-    "direct float64": (SKY, (0, (4, 1.5)), 2.0, "erffast direct,\nfloat64", -16),
-    "spectral": (BLUE, "-", 3.0, "erffast spectral", 0),
-    "direct double-double": (GREEN, "-", 2.0, "erffast direct,\ndouble-double", 0),
+# name: colour, line, width, words beside its end
+WAYS: dict[str, tuple[str, Any, float, str]] = {
+    "torch float32": (VERMILION, "-", 2.0, "torch, float32,\nlayer by layer"),
+    "numpy float64": (ORANGE, "-", 2.0, "NumPy, float64,\nlayer by layer"),
+    "direct float64": (SKY, (0, (4, 1.5)), 2.0, "erffast direct,\nfloat64"),
+    "spectral": (BLUE, "-", 3.0, "erffast spectral"),
+    "direct double-double": (GREEN, "-", 2.0, "erffast direct,\ndouble-double"),
 }
+DOTTED = (0, (2, 1.6))  # what is reported
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
@@ -34,8 +35,8 @@ def draw(found: dict[str, Any], path: Path) -> None:
     figure = style.new_figure(WIDTH, HEIGHT)
     headline = "Layer by layer, deep signed stacks drown in rounding. Their spectra do not."
     figure.text(0.065, 0.965, headline, fontsize=style.TITLE, color=style.INK, fontweight="bold", va="top")
-    left = figure.add_axes((0.065, 0.195, 0.435, 0.635))
-    right = figure.add_axes((0.715, 0.195, 0.27, 0.635))
+    left = figure.add_axes((0.065, 0.195, 0.445, 0.66))
+    right = figure.add_axes((0.71, 0.195, 0.27, 0.66))
     draw_depths(left, found["stacks"])
     draw_tails(right, found["tails"])
     figure.text(0.065, 0.022, caption(found), fontsize=9.0, color=style.MUTED, va="bottom", linespacing=1.35)
@@ -53,14 +54,13 @@ def draw_depths(ax: Axes, stacks: list[dict[str, Any]]) -> None:
     ax.xaxis.set_minor_locator(FixedLocator([]))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:g}"))
     ax.set_xlabel("layers", fontsize=TEXT, color=style.INK)
-    for name, (colour, line, width, words, up) in WAYS.items():
-        x, middle = band(ax, stacks, name, colour, line, width)
-        label(ax, x[-1], middle[-1], words, colour, (7, up))
+    ends = []
+    for name, (colour, line, width, words) in WAYS.items():
+        ends.append((band(ax, stacks, name, colour, line, width)[1][-1], words, colour))
     draw_autograd(ax, stacks)
-    x = depths
     reported = [float(np.median([s["reported"] for s in stacks if s["layers"] == n])) for n in depths]
-    ax.plot(x, reported, color=BLUE, linestyle=(0, (2, 1.6)), linewidth=1.6, zorder=4)
-    label(ax, x[-1], reported[-1], "the error it reports", BLUE, (7, 2))
+    ax.plot(depths, reported, color=BLUE, linestyle=DOTTED, linewidth=1.6, zorder=4)
+    label_ends(ax, [*ends, (reported[-1], "the error it reports", BLUE)])
     ax.text(depths[0] * 1.08, 90, "noise, larger than the image", fontsize=TEXT - 1, color=style.MUTED, va="center")
 
 
@@ -91,7 +91,7 @@ def draw_autograd(ax: Axes, stacks: list[dict[str, Any]]) -> None:
 
 def draw_tails(ax: Axes, tails: dict[str, Any]) -> None:
     """Relative error of single pixels against how faint they are."""
-    prepare(ax, "No negative taps: error of a pixel / that pixel")
+    prepare(ax, "No negative taps: error / pixel")
     decades = len(tails["stacks"][0]["transform"])
     x = 10.0 ** -(np.arange(decades) + 0.5)
     ax.set_xscale("log")
@@ -109,9 +109,9 @@ def draw_tails(ax: Axes, tails: dict[str, Any]) -> None:
         ax.plot(x, np.median(errors, axis=0), color=colour, linestyle=line, linewidth=2.2, zorder=4)
     edges = np.array([1, 10.0**-decades])
     bound = max(s["pixel"]["reported"] for s in tails["stacks"])
-    ax.plot(edges, [bound, bound], color=SKY, linestyle=(0, (2, 1.6)), linewidth=1.6)
+    ax.plot(edges, [bound, bound], color=SKY, linestyle=DOTTED, linewidth=1.6)
     certified = max(s["peak"]["reported"] for s in tails["stacks"])
-    ax.plot(edges, certified / edges, color=BLUE, linestyle=(0, (2, 1.6)), linewidth=1.6)
+    ax.plot(edges, certified / edges, color=BLUE, linestyle=DOTTED, linewidth=1.6)
     inside(ax, 1e-17, 2e-9, "NumPy, product\nof transforms", ORANGE)
     inside(ax, 3e-1, 3e-3, 'erffast,\naccuracy="peak",\nand its bound', BLUE)
     inside(ax, 10.0**-(decades - 1), bound * 3, "its bound", SKY, ha="right", va="bottom")
@@ -137,9 +137,23 @@ def prepare(ax: Axes, title: str) -> None:
     ax.set_title(title, loc="left", fontsize=TEXT, color=style.INK, fontweight="bold", pad=8)
 
 
-def label(ax: Axes, x: float, y: float, words: str, colour: str, offset: tuple[float, float]) -> None:
-    """Words beside the end of a line, outside the axes."""
-    ax.annotate(words, (x, y), offset, textcoords="offset points", fontsize=TEXT - 1, color=darker(colour), va="center", linespacing=1.1)
+def label_ends(ax: Axes, ends: list[tuple[float, str, str]]) -> None:
+    """Words to the right of the axes, each as near to the end (value, words, colour) of its line as the others let it."""
+    points = 72 / ax.figure.dpi
+    ends = sorted(ends)
+    at = [float(ax.transData.transform((1.0, value))[1]) * points for value, *_ in ends]
+    room = [(1 + words.count("\n")) * 1.25 * TEXT for _, words, _ in ends]
+    places = at.copy()
+    for _ in range(500):
+        for i in range(len(ends) - 1):
+            short = (room[i] + room[i + 1]) / 2 - (places[i + 1] - places[i])
+            if short > 0:
+                places[i] -= short / 2
+                places[i + 1] += short / 2
+    right = ax.get_xlim()[1]
+    for (value, words, colour), was, place in zip(ends, at, places, strict=True):
+        options: dict[str, Any] = {"fontsize": TEXT - 1, "color": darker(colour), "va": "center", "linespacing": 1.1}
+        ax.annotate(words, (right, value), (8, place - was), textcoords="offset points", annotation_clip=False, **options)
 
 
 def inside(ax: Axes, x: float, y: float, words: str, colour: str, **places: Any) -> None:

@@ -17,7 +17,7 @@ import pytest
 import erffast as ef
 from erffast import cli
 
-COMMANDS = ["analyze", "field", "check", "show", "info"]
+COMMANDS = ["analyze", "field", "check", "show", "bench", "info"]
 
 
 class Outcome(SimpleNamespace):

@@ -133,6 +133,26 @@ def _info(args: argparse.Namespace) -> int:
     return 0
 
 
+def _bench(args: argparse.Namespace) -> int:
+    _check_files(args)
+    from .benchmark import run_jobs
+    from .benchmark.tables import benchmark_tables
+
+    level = "quick" if args.quick else "full" if args.full else "standard"
+    say = (lambda line: print(line, file=sys.stderr, flush=True)) if sys.stderr.isatty() else None
+    found = run_jobs(args.jobs, level=level, threads=args.threads or 0, growth=bool(args.plot), say=say)
+    if args.json == "-":
+        sys.stdout.write(found.to_json())
+    else:
+        print("\n\n".join(table.as_text(width=200) for table in benchmark_tables(found)), flush=True)
+        _written(args, args.json, found.save)
+    if args.plot:
+        from .benchmark.pictures import save_growth
+
+        _written(args, args.plot, lambda path: save_growth(found, path))
+    return 0 if found.right else FAILED
+
+
 # ---------------------------------------------------------------------------------------------- options and files
 
 
@@ -254,6 +274,11 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("file", metavar="FILE.npz")
     show.add_argument("--plot", metavar="FILE", help="write the picture (.png, .svg, .pdf)")
 
+    purpose = "check known answers and time them, beside the machine's limits and other ways"
+    example = "erffast bench --quick --jobs J2,small"
+    bench = _command(commands, "bench", _bench, purpose, example, usage="[options]")
+    _bench_arguments(bench)
+
     _command(commands, "info", _info, "how this copy was built, and which devices it can use", "erffast info")
     return parser
 
@@ -303,3 +328,14 @@ def _output_arguments(command: argparse.ArgumentParser) -> None:
     group.add_argument("--save", metavar="FILE.npz", help="write the result, for erffast show and ERF.load")
     group.add_argument("-v", "--verbose", action="store_true", help="every row of a long layer table, why this engine, and the time taken")
     group.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
+
+
+def _bench_arguments(command: argparse.ArgumentParser) -> None:
+    level = command.add_mutually_exclusive_group()
+    level.add_argument("--quick", action="store_true", help="small sizes, below half a minute")
+    level.add_argument("--full", action="store_true", help="other ways at full size too, some of them a minute each")
+    command.add_argument("--jobs", metavar="J1,J3", help="only these (default: all)")
+    json_help = "write everything as JSON; without FILE, to standard output in place of the tables"
+    command.add_argument("--json", metavar="FILE", nargs="?", const="-", help=json_help)
+    command.add_argument("--plot", metavar="FILE", help="also measure growth of time and memory, and write its picture (.png, .svg, .pdf)")
+    command.add_argument("--threads", type=int, metavar="N", help="0: all (default)")

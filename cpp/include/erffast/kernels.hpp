@@ -44,10 +44,23 @@ struct ExactKernels {
   void (*normalise_complex)(const Numbers& a, Index* exponents, Index n);
 };
 
+// The ceiling of arithmetic (cpp/src/kernels/peak.inl).
+template <class T>
+struct Peak {
+  T (*multiply_adds)(Index rounds);
+  Index per_round;  // multiply-adds
+};
+
+struct PeakKernels {
+  Peak<float> f32;
+  Peak<double> f64;
+};
+
 struct KernelTable {
   const char* isa;
   const ExactKernels* exact;
   const SpectralKernels* spectral;
+  const PeakKernels* peak;
   Kernels<float> f32;
   Kernels<double> f64;
 };

@@ -1,0 +1,82 @@
+"""What every job consists of."""
+
+from __future__ import annotations
+
+import importlib.util
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .answers import Answer, answer_of
+from .results import Ceilings
+from .truths import Verdict
+
+Size = dict[str, int]
+
+NO_TORCH = "torch is not installed (pip install torch)"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another way to a job's answer.
+
+    Attributes
+    ----------
+    name : str
+    call : callable
+        Gives the answer.
+    fair : bool
+        Whether it is the same mathematics, written well.
+    torch : bool
+        Whether it needs torch.
+    slow : bool
+        Whether it is timed at a smaller size, but for the full level.
+    """
+
+    name: str
+    call: Callable[[], Answer]
+    fair: bool = False
+    torch: bool = False
+    slow: bool = False
+
+    @property
+    def missing(self) -> str:
+        """Why it cannot run; empty where it can."""
+        return NO_TORCH if self.torch and importlib.util.find_spec("torch") is None else ""
+
+
+class Case(ABC):
+    """One job at one size: inputs made beforehand, one call that is timed, and everything around it."""
+
+    counted = ""  # what `floor` counts
+
+    def __init__(self, size: Size, threads: int) -> None:
+        self.size, self.threads = size, threads
+
+    @abstractmethod
+    def run(self) -> Any:
+        """What is timed: from Python objects to the answer in memory."""
+
+    @abstractmethod
+    def check(self, found: Any) -> Verdict:
+        """Compare what `run` gave with what is known to be right."""
+
+    def floor(self, ceilings: Ceilings, found: Any) -> float | None:
+        """Seconds the counted work takes at the ceilings."""
+        return None
+
+    def peers(self, found: Any) -> Sequence[Peer]:
+        """Other ways to the same answer."""
+        return ()
+
+    def answer(self, found: Any) -> Answer:
+        """What peers are compared with."""
+        return answer_of(found)
+
+    def engine(self, found: Any) -> str:
+        return str(found.engine)
+
+    def claimed(self, found: Any) -> float | None:
+        """The error the result states of itself."""
+        return float(found.error)

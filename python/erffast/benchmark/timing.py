@@ -1,0 +1,37 @@
+"""Times of a call: several repetitions, as many as a budget allows."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from .results import Timing
+
+SHORTEST = 1e-3  # seconds; shorter calls are timed several at once, so that reading the clock does not count
+MOST_RUNS = 100
+T = TypeVar("T")
+
+
+def time_call(call: Callable[[], Any], *, budget: float = 2.0, least: int = 3) -> Timing:
+    """Time `call`: `least` repetitions at least, and more as long as they fit into `budget` seconds."""
+    started = time.perf_counter()
+    call()
+    first = time.perf_counter() - started
+    together = max(1, int(SHORTEST / max(first, 1e-9)))
+    runs = [] if together > 1 else [first]
+    while len(runs) < least or (len(runs) < MOST_RUNS and time.perf_counter() - started < budget):
+        begin = time.perf_counter()
+        for _ in range(together):
+            call()
+        runs.append((time.perf_counter() - begin) / together)
+    return Timing(statistics.median(runs), min(runs), max(runs), len(runs))
+
+
+def timed_answer(call: Callable[[], T], *, budget: float = 2.0) -> tuple[T, Timing]:
+    """What `call` gives, and its time; a call longer than `budget` seconds is made only once."""
+    started = time.perf_counter()
+    answer = call()
+    first = time.perf_counter() - started
+    return answer, Timing(first, first, first, 1) if first > budget else time_call(call, budget=budget)

@@ -1,0 +1,136 @@
+"""Jobs with uniform 3 x 3 layers, whose answers are known in closed form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..analytic import pmf
+from ..layers import Conv, Stack
+from ..propagation import variance
+from ..result import ERF
+from .answers import Answer, largest
+from .cases import Case, Peer, Size
+from .chains import convolved, outer_image
+from .loops import scipy_loop, torch_loop
+from .results import Ceilings
+from .truths import Verdict, relative_error
+
+Array = NDArray[np.float64]
+
+
+class _Uniform(Case):
+    def __init__(self, size: Size, threads: int) -> None:
+        super().__init__(size, threads)
+        self.net = Stack([Conv(3)], ndim=2) * size["n"]
+        self.side = 2 * size["n"] + 1
+
+    @cached_property
+    def profile(self) -> Array:
+        """The exact profile: extended binomial coefficients in integers, correctly rounded."""
+        return pmf(3, self.size["n"])
+
+    def chain(self) -> tuple[Array, int]:
+        """One axis in NumPy, layer by layer; weights 1, the total taken out at the end, for three times fl(1/3) is not 1."""
+        profile, _ = convolved(np.ones((self.size["n"], 3)))
+        return profile / profile.sum(), 0
+
+    def kernels(self) -> Array:
+        return np.full((self.size["n"], 3, 3), 1 / 9)
+
+
+class UniformImage(_Uniform):
+    """The full image."""
+
+    counted = "one write of the image"
+
+    def run(self) -> ERF:
+        erf = variance(self.net, window="full", threads=self.threads)
+        assert erf.image is not None  # a product of profiles is formed here
+        return erf
+
+    def check(self, found: ERF) -> Verdict:
+        right = np.multiply.outer(self.profile, self.profile)
+        return Verdict(
+            relative_error(np.ldexp(found.image, found.exponent), right),
+            1e-12,
+            "exact integer coefficients, every pixel relative to itself",
+        )
+
+    def floor(self, ceilings: Ceilings, found: ERF) -> float:
+        return self.side**2 * 8 / ceilings.write
+
+    def peers(self, found: ERF) -> Sequence[Peer]:
+        return (
+            Peer("NumPy: 1-D convolutions, outer product", lambda: outer_image(*self.chain()), fair=True),
+            Peer("torch loop float32", lambda: torch_loop(self.kernels(), "float32"), torch=True, slow=True),
+        )
+
+
+class Profiles(NamedTuple):
+    """What a user asks of a network too deep for an image."""
+
+    erf: ERF
+    rows: Array
+    std: Any
+    level_size: Any
+    mass_size: Any
+
+
+class UniformProfiles(_Uniform):
+    """Marginals and sizes, without an image."""
+
+    counted = "one write of two profiles"
+
+    def run(self) -> Profiles:
+        erf = variance(self.net, window="full", threads=self.threads)
+        return Profiles(erf, erf.marginal(0), erf.std(), erf.level_size(), erf.mass_size())
+
+    def check(self, found: Profiles) -> Verdict:
+        error = relative_error(found.rows, self.profile)
+        std = math.sqrt(self.size["n"] * 8 / 12)
+        error = largest(error, *(abs(value / std - 1) for value in found.std))
+        return Verdict(
+            error, 1e-11, "exact integer coefficients, every pixel relative to itself, and the standard deviation in closed form"
+        )
+
+    def floor(self, ceilings: Ceilings, found: Profiles) -> float:
+        return 2 * self.side * 8 / ceilings.write
+
+    def peers(self, found: Profiles) -> Sequence[Peer]:
+        return (Peer("NumPy: 1-D convolutions", self._chain_answer, fair=True),)
+
+    def _chain_answer(self) -> Answer:
+        profile, exponent = self.chain()
+        return Answer(profile[None, None], np.array([exponent]), (0, 0))
+
+    def answer(self, found: Profiles) -> Answer:
+        return Answer(found.rows[None, None], np.array([0]), (0, 0))
+
+    def engine(self, found: Profiles) -> str:
+        return found.erf.engine
+
+    def claimed(self, found: Profiles) -> float:
+        return found.erf.error
+
+
+class SmallCall(_Uniform):
+    """A network so small that the time is what a call costs."""
+
+    def run(self) -> ERF:
+        return variance(self.net, threads=self.threads)
+
+    def check(self, found: ERF) -> Verdict:
+        right = np.multiply.outer(self.profile, self.profile)
+        return Verdict(relative_error(np.ldexp(found.image, found.exponent), right), 1e-14, "exact integer coefficients")
+
+    def peers(self, found: ERF) -> Sequence[Peer]:
+        return (
+            Peer("SciPy: convolve2d", lambda: scipy_loop(self.kernels()), fair=True),
+            Peer("torch loop float32", lambda: torch_loop(self.kernels(), "float32"), torch=True, slow=True),
+        )
