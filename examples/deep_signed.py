@@ -57,7 +57,8 @@ results = []
 for n in (30, 300, 1000):
     erf = ef.gradient(ef.parse("conv3") * n, weights[:n], period="full")
     results.append(erf)
-    print(f"{n:6d} layers  field {erf.receptive_field.size[0]:4d}  peak 10**{erf.log10_peak():.1f}  std {erf.std()[0]:5.2f} x {erf.std()[1]:5.2f}")
+    std = " x ".join(f"{s:5.2f}" for s in erf.std())
+    print(f"{n:6d} layers  field {erf.receptive_field.size[0]:4d}  peak 10**{erf.log10_peak():.1f}  std {std}")
 
 if importlib.util.find_spec("matplotlib"):
     ef.compare(results, ["30 layers", "300 layers", "1000 layers"]).savefig("deep_signed.png")

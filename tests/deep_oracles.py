@@ -15,10 +15,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from strategies import generator
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -260,14 +263,62 @@ def response_of(image: Array, origin: Sequence[int], frequencies: Long) -> LongW
     return np.asarray(partial if image.ndim == 1 else (waves[0] * partial).sum(axis=1))
 
 
+# ------------------------------------------------------------------------------------------------ stacks with their truths
+
+AXES: Vectors = ((1, 0), (0, 1))
+DIAGONALS: Vectors = ((1, 1), (1, -1))
+# Two 1-D chains of 3 taps laid out along these vectors, and whether a layer belongs to both of them, or to one and the other in
+# turn. None of these kernels is an outer product of its rows and columns.
+LATTICES: dict[str, tuple[Vectors, bool]] = {
+    "3x3 diagonal": (DIAGONALS, False),
+    "5x3 sheared": (((1, 0), (1, 1)), True),
+    "5x5 diagonal": (DIAGONALS, True),
+}
+
+
+@lru_cache(maxsize=4)
+def line(n: int, k: int, seed: int) -> tuple[Integers, Exact]:
+    """Signed 1-D kernels [n, k] and their chain."""
+    kernels = signed_kernels(generator(seed, f"deep line {n} {k}"), n, (k,))
+    return kernels, chain(kernels)
+
+
+def lattice_stack(vectors: Vectors, n: int, seed: int, *, both: bool = True) -> tuple[Integers, Truth]:
+    """Kernels [n, ky, kx] laid out along the vectors, and the image of their chain."""
+    (rows, down), (columns, along) = (line(n if both else n // 2, 3, s) for s in (seed, 1000 + seed))
+    one = np.ones(1, dtype=np.int64)
+    pairs = [pair for r, c in zip(rows, columns, strict=True) for pair in ([(r, c)] if both else [(r, one), (one, c)])]
+    kernels = np.array([on_lattice(np.multiply.outer(*pair), vectors) for pair in pairs])
+    shape = kernels.shape[1:]
+    full = (n * (shape[0] - 1) + 1, n * (shape[1] - 1) + 1)
+    return kernels, lattice_image(truth(down), truth(along), vectors, (0, 0), full)
+
+
+def named_stack(name: str, n: int, seed: int) -> tuple[Integers, Truth]:
+    vectors, both = LATTICES[name]
+    return lattice_stack(vectors, n, seed, both=both)
+
+
+@lru_cache(maxsize=2)
+def on_a_torus(n: int, k: int, periods: tuple[int, int], seed: int) -> tuple[Integers, Exact]:
+    """Kernels without any structure [n, k, k], and their image summed over the classes of pixels modulo the periods."""
+    kernels = signed_kernels(generator(seed, f"torus {n} {k}"), n, (k, k))
+    return kernels, on_torus(kernels, periods)
+
+
 # ------------------------------------------------------------------------------------------------ comparison
 
 
-def error(image: NDArray[Any], exponent: int, expected: Truth) -> float:
-    """max |image * 2**exponent - expected| / peak of the same pixels.
+def difference(image: NDArray[Any], exponent: int, expected: Truth) -> float:
+    """max |image * 2**exponent - expected|, in units of 2**expected.exponent.
 
-    The difference is exact where it matters: doubles close to one another subtract without rounding.
+    Exact where it matters: doubles close to one another subtract without rounding.
     """
     assert image.shape == expected.high.shape
     got = np.ldexp(image.astype(np.float64), exponent - expected.exponent)
-    return float(np.abs((got - expected.high) - expected.low).max()) / expected.peak
+    return float(np.abs((got - expected.high) - expected.low).max())
+
+
+def error(image: NDArray[Any], exponent: int, expected: Truth) -> float:
+    """max |image * 2**exponent - expected| / peak of the expected pixels."""
+    return difference(image, exponent, expected) / expected.peak

@@ -69,26 +69,35 @@ inline std::pair<Array<Complex>, Array<Index>> run_spectrum(const py::list& list
   return {values, exponents};
 }
 
-// errors [draws], centres [draws, 2], spreads [draws, 2]
-inline py::tuple run_probe(const py::list& list, std::pair<Index, Index> shape, const py::object& band, const Array<Complex>& values,
-                           const Array<Index>& exponents, Index samples, int threads) {
-  require(values.ndim() == 3 && exponents.size() == values.shape(0) && samples >= 1, "values must be [draws, rows, columns], exponents [draws]");
-  const Index draws = values.shape(0);
-  const SpectralLayers layers = read_layers(list, draws);
+// int64 [draws, samples, 2]
+inline Array<Index> run_quantiles(const Array<Complex>& values, std::pair<Index, Index> shape, const py::object& band, Index samples) {
   const Frequencies f = read_frequencies(shape, band);
-  require(values.shape(1) == f.rows() && values.shape(2) == f.columns(), "values must hold the frequencies of the period");
+  require(values.ndim() == 3 && values.shape(1) == f.rows() && values.shape(2) == f.columns(), "values must hold the frequencies of the period");
+  require(samples >= 1, "samples must be at least 1");
+  Array<Index> places({values.shape(0), samples, Index{2}});
   const Complex* v = values.data();
-  const Index* e = exponents.data();
+  Index* p = places.mutable_data();
+  const Index draws = values.shape(0);
+  py::gil_scoped_release release;
+  for (Index d = 0; d < draws; ++d) quantiles(f, v + d * f.size(), samples, p + 2 * d * samples);
+  return places;
+}
+
+// high, low complex128 [draws, n], exponents int64 [draws, n], positions complex128 [draws, n, 2]
+inline py::tuple run_sample(const py::list& list, std::pair<Index, Index> shape, const Array<Index>& places, int threads) {
+  require(places.ndim() == 3 && places.shape(2) == 2 && places.size() > 0, "places must be [draws, n, 2]");
+  require(shape.first >= 1 && shape.second >= 1, "the period must be positive");
+  const Index draws = places.shape(0), count = places.shape(1);
+  const SpectralLayers layers = read_layers(list, draws);
+  Array<Complex> high({draws, count}), low({draws, count}), positions({draws, count, Index{2}});
+  Array<Index> exponents({draws, count});
+  const Samples samples{shape.first, shape.second, count, draws, places.data(), high.mutable_data(), low.mutable_data(), exponents.mutable_data(), positions.mutable_data()};
   Reporter reporter(py::none(), 1);
-  const auto probes = reporter.run([&](Monitor& monitor) { return probe(layers.layers, f, draws, v, e, samples, threads, monitor); });
-  Array<double> errors(draws), centres({draws, Index{2}}), spreads({draws, Index{2}});
-  for (Index d = 0; d < draws; ++d) {
-    const Probe& p = probes[static_cast<std::size_t>(d)];
-    errors.mutable_data()[d] = p.error;
-    std::copy_n(p.centre, 2, centres.mutable_data() + 2 * d);
-    std::copy_n(p.spread, 2, spreads.mutable_data() + 2 * d);
-  }
-  return py::make_tuple(errors, centres, spreads);
+  reporter.run([&](Monitor& monitor) {
+    sample(layers.layers, samples, threads, monitor);
+    return 0;
+  });
+  return py::make_tuple(high, low, exponents, positions);
 }
 
 // Largest and smallest pixel, the latter before those below 0 were set to 0.
@@ -109,8 +118,8 @@ inline std::pair<double, double> run_synthesise(const Array<double>& weights, co
 inline void bind_spectral(py::module_& m) {
   m.def("spectrum", &run_spectrum, py::arg("layers"), py::arg("shape"), py::arg("band"), py::arg("draws"), py::arg("threads"),
         py::arg("memory_limit"), py::arg("progress"));
-  m.def("probe", &run_probe, py::arg("layers"), py::arg("shape"), py::arg("band"), py::arg("values"), py::arg("exponents"),
-        py::arg("samples"), py::arg("threads"));
+  m.def("quantiles", &run_quantiles, py::arg("values"), py::arg("shape"), py::arg("band"), py::arg("samples"));
+  m.def("sample", &run_sample, py::arg("layers"), py::arg("shape"), py::arg("places"), py::arg("threads"));
   m.def("synthesise", &run_synthesise, py::arg("weights"), py::arg("waves"), py::arg("out").noconvert(), py::arg("threads"));
 }
 

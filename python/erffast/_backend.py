@@ -20,7 +20,8 @@ from .errors import BackendUnavailable
 # These have the same signatures in every backend. "extended": double-double arithmetic, with taps and answers in float64.
 PROPAGATE: dict[str, Any] = {"float32": _core.propagate_f32, "float64": _core.propagate_f64, "extended": _core.propagate_x64}
 SPECTRUM = _core.spectrum
-PROBE = _core.probe
+QUANTILES = _core.quantiles
+SAMPLE = _core.sample
 SYNTHESISE = _core.synthesise
 OUTER: dict[str, Any] = {"float32": _core.outer_f32, "float64": _core.outer_f64}
 

@@ -38,13 +38,20 @@ struct Frequencies {
 void spectrum(const std::vector<Layers>& layers, const Frequencies& frequencies, Index draws, int threads, Index memory_limit,
               Complex* values, Index* exponents, Monitor& monitor);
 
-// What `samples` frequencies tell of a spectrum, drawn in proportion to its energy |P|^2 (quantiles of the energy, no chance).
-struct Probe {
-  double error;      // root mean square of |P - product in double-double arithmetic| / |P|: of the spectrum, and by Parseval of the image
-  double centre[2];  // mean position of the image's energy, in input pixels from the centred taps (not modulo the period)
-  double spread[2];  // its standard deviation
+// Frequencies (row, column) at the quantiles (i + 1/2) / samples of the energy |P|^2 of one draw: a mean over them is a mean over
+// the energy. Of an empty spectrum, frequency 0.
+void quantiles(const Frequencies& frequencies, const Complex* values, Index samples, Index* places);  // places [samples, 2]
+
+// The product at some frequencies of a period height x width, in double-double arithmetic.
+struct Samples {
+  Index height, width, count, draws;
+  const Index* places;  // [draws, count, 2], rows and columns, any integers
+  // Products (high + low) * 2**exponents [draws, count], and [draws, count, 2] the mean position of what they add up, in input pixels
+  // from the centred taps: i P' / P along each axis.
+  Complex *high, *low;
+  Index* exponents;
+  Complex* positions;
 };
-std::vector<Probe> probe(const std::vector<Layers>& layers, const Frequencies& frequencies, Index draws, const Complex* values,
-                         const Index* exponents, Index samples, int threads, Monitor& monitor);
+void sample(const std::vector<Layers>& layers, const Samples& samples, int threads, Monitor& monitor);
 
 }  // namespace erffast

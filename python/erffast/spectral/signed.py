@@ -4,12 +4,13 @@
 deviations. A period that holds it needs a fraction of the frequencies; what would lie outside wraps around. The period starts
 at 25 standard deviations of the energy, and is enlarged until the values at the seam, opposite the energy's centre, are below
 the tolerance. The largest value there equals the error of wrapping within a factor of 2 (measured: 1000 layers, periods of 512
-to 768 pixels, seams of 1e-7 to 4e-15); four times it is reported. That is an estimate: an image of two far parts could fold
-them onto one another without touching the seam, so the spread of the energy, which the probe measures without regard to the
-period, must fit too. ``period="full"`` takes the whole support and leaves nothing to wrap.
+to 768 pixels, seams of 1e-7 to 4e-15); four times it is reported. A part of the image that lies a whole period away would fold
+onto the rest without touching the seam; frequencies half way between the grid's tell (`probe.folded`), and so does the spread of
+the energy, known without regard to the period. All of this samples: an estimate. ``period="full"`` takes the whole support and
+leaves nothing to wrap.
 
-**Error.** At frequencies drawn in proportion to the energy the product is repeated in double-double arithmetic (the native
-probe); the root mean square of the relative difference is that of the image, by Parseval's theorem. The largest error of a
+**Error.** At frequencies drawn in proportion to the energy the product is repeated in double-double arithmetic
+(`probe.on_grid`); the root mean square of the relative difference is that of the image, by Parseval's theorem. The largest error of a
 pixel was .3 to .7 of it, relative to the peak, over stacks of 20 to 1000 layers of normal 3 x 3 and 5 x 5 kernels against
 long double; `ERROR_SHARE` times it is reported.
 """
@@ -28,13 +29,13 @@ from ..chain import Chain
 from ..errors import AccuracyError
 from ..execution import Resources
 from ..separability import expected_deviation
+from . import probe
 from .image import Tile, TiledOutcome
 from .transfer import Transfer, transfer
 
 Array = NDArray[np.float64]
 Shape = tuple[int, int]
 
-SAMPLES = 64  # frequencies of the probe
 ERROR_SHARE = 1.5  # reported error / measured relative error of the energy
 TRANSFORM_ERROR = 8 * 2.0**-53  # of the inverse transform and the last scaling, of the peak: measured 1e-16 .. 5e-16
 SEAM_SHARE = 4.0  # reported error / largest value at the seam
@@ -51,7 +52,7 @@ class Period:
     """What a run on one period found for one draw."""
 
     tile: Tile
-    wrapped: float  # error / peak of wrapping
+    wrapped: float  # estimated error / peak of what wraps around
     spread: tuple[float, float]  # standard deviation of the energy per axis, input pixels
 
 
@@ -95,10 +96,10 @@ def _run(found: Transfer, axes: tuple[int, ...], tol: float, period: str, dtype:
         alike = [draw for draw, other in pending.items() if other == shape]
         count = _batch(found, len(pending), len(alike), shape, resources)
         for batch in (alike[i : i + count] for i in range(0, len(alike), count)):
-            for draw, result in zip(batch, _on_period(found, shape, batch, resources), strict=True):
+            for draw, result in zip(batch, _on_period(found, shape, batch, tol, resources), strict=True):
                 _require_accuracy(result.tile.error, tol)
-                if SEAM_SHARE * result.wrapped <= min(tol / 2, tol - result.tile.error):
-                    tiles[draw] = replace(result.tile, error=result.tile.error + SEAM_SHARE * result.wrapped)
+                if result.wrapped <= min(tol / 2, tol - result.tile.error):
+                    tiles[draw] = replace(result.tile, error=result.tile.error + result.wrapped)
                     del pending[draw]
                 else:
                     pending[draw] = _larger(found, shape, result.spread)
@@ -176,7 +177,7 @@ def _batch(found: Transfer, pending: int, alike: int, shape: Shape, resources: R
 # ------------------------------------------------------------------------------------------------ one period
 
 
-def _on_period(found: Transfer, shape: Shape, draws: list[int], resources: Resources) -> list[Period]:
+def _on_period(found: Transfer, shape: Shape, draws: list[int], tol: float, resources: Resources) -> list[Period]:
     some = len(draws) < found.draws
     layers = [
         (np.ascontiguousarray(taps[:, draws]) if some and taps.shape[1] > 1 else taps, spacing, count)
@@ -188,16 +189,30 @@ def _on_period(found: Transfer, shape: Shape, draws: list[int], resources: Resou
     values, exponents = _backend.SPECTRUM(layers, shape, None, len(draws), resources.threads, resources.memory, resources.meter)
     if resources.meter is not None:
         resources.meter.add(work)
-    errors, centres, spreads = _backend.PROBE(layers, shape, None, values, exponents, SAMPLES, resources.threads)
+    energy = probe.on_grid(layers, shape, values, exponents, resources.threads)
     images = _fft.irfft2(values, shape, resources.threads)
-    shift = exponents + found.exponents[draws]
-    return [_placed(found, images[i], int(shift[i]), float(errors[i]), centres[i], spreads[i]) for i in range(len(draws))]
+    periods = []
+    for i, draw in enumerate(draws):
+        spread = (float(energy.spreads[i, 0]), float(energy.spreads[i, 1]))
+        low, seam = _placed(found, images[i], energy.centres[i], spread)
+        tile = Tile(
+            images[i], found.origin, low, int(exponents[i] + found.exponents[draw]), ERROR_SHARE * float(energy.errors[i]) + TRANSFORM_ERROR
+        )
+        wrapped = SEAM_SHARE * seam
+        wraps = any(n < whole for n, whole in zip(shape, found.size, strict=True))
+        if wraps and wrapped <= tol and images[i].any():  # the seam says nothing of what has folded far from it
+            mine = [(taps[:, i : i + 1] if taps.shape[1] > 1 else taps, spacing, count) for taps, spacing, count in layers]
+            first = (low[0] - found.origin[0], low[1] - found.origin[1])
+            hidden = probe.folded(mine, images[i], energy.places[i], first, int(exponents[i]), resources.threads)
+            wrapped += ERROR_SHARE * math.sqrt(max(0.0, hidden**2 - (2 * float(energy.errors[i])) ** 2))
+        periods.append(Period(tile, wrapped, spread))
+    return periods
 
 
-def _placed(found: Transfer, pixels: Array, exponent: int, error: float, centre: Array, spread: Array) -> Period:
-    """An image on its period with its place and accounts."""
+def _placed(found: Transfer, pixels: Array, centre: Array, spread: tuple[float, float]) -> tuple[Shape, float]:
+    """Where the image on its period begins, and its largest value at the seams, relative to the peak; 0 where none can fold."""
     peak = max(float(pixels.max()), -float(pixels.min()))
-    low, wrapped = [], 0.0
+    low, worst = [], 0.0
     for axis in (0, 1):
         n = pixels.shape[axis]
         if n >= found.size[axis] or peak == 0:
@@ -205,11 +220,9 @@ def _placed(found: Transfer, pixels: Array, exponent: int, error: float, centre:
             continue
         start = _opposite(pixels, axis, found.origin[axis], found.origin[axis] + float(centre[axis]))
         low.append(start)
-        seam = _seam(pixels, axis, start - found.origin[axis], _seam_width(found, axis))
-        trusted = n >= LEAST_PERIOD * spread[axis]
-        wrapped = max(wrapped, seam / peak if trusted else 1.0)
-    total = ERROR_SHARE * error + TRANSFORM_ERROR
-    return Period(Tile(pixels, found.origin, (low[0], low[1]), exponent, total), wrapped, (float(spread[0]), float(spread[1])))
+        seam = _seam(pixels, axis, start - found.origin[axis], _seam_width(found, axis)) / peak
+        worst = max(worst, seam if n >= LEAST_PERIOD * spread[axis] else 1.0)
+    return (low[0], low[1]), worst
 
 
 def _opposite(pixels: Array, axis: int, origin: int, expected: float) -> int:
