@@ -33,7 +33,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(Path(__file__).resolve().parent)]
 
 import deep_oracles as oracles  # noqa: E402
 import erffast as ef  # noqa: E402
-from erffast import _backend, execution  # noqa: E402
+from erffast import _backend, _fft, execution  # noqa: E402
 from erffast.lowering import lower_gradient  # noqa: E402
 
 Array = NDArray[np.float64]
@@ -282,6 +282,7 @@ def run(level: str, workers: int) -> dict[str, Any]:
             "level": level,
             "build": dict(ef.build_info()),
             "versions": versions(),
+            "transforms": _fft.library(),
             "truth_against_integers": checked.result(),
             "stacks": [record for task in images[::-1] for record in task.result()],
             "tails": {**TAILS, "stacks": [task.result() for task in faint]},

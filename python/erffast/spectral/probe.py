@@ -8,8 +8,9 @@ energy and its spread, without regard to the period.
 
 **Beside the grid** it tells what the period hides. An image that lies within one period has a spectrum that its pixels determine
 everywhere, half way between the grid's frequencies too. What has folded there has its phase wrong, by -1 for a shift of one
-period: the difference is twice what has folded. Half of the frequencies are taken beside those of the energy, half evenly, for
-what folds may have frequencies of its own.
+period: the difference is twice what has folded. What folds may have frequencies of its own, where little of the energy is: so the
+grid is cut into blocks, each is looked at beside its largest value, and the difference there, relative to that value, is taken to
+hold for all of the block. The sum over all frequencies bounds what any pixel can be off by.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _backend
-from ..condition import GENERATORS
 
 Array = NDArray[np.float64]
 Waves = NDArray[np.complex128]
@@ -29,7 +29,8 @@ Shape = tuple[int, int]
 Native = list[tuple[Array, tuple[int, int], int]]
 
 ON_GRID = 64  # frequencies
-BESIDE = 16  # of each kind
+FLOOR = 64 * 2.0**-53  # of the largest value: transforms and sums of pixels
+BLOCKS = 256  # of frequencies, 16 along each axis; of a spectrum with one row, along it
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,11 @@ class Energy:
         Root mean square of the spectrum's relative error, weighted by the energy.
     centres, spreads : float64 [draws, 2]
         Mean position of the energy and its standard deviation, in input pixels from phase 0.
-    places : int64 [draws, ON_GRID, 2]
-        The frequencies looked at.
     """
 
     errors: Array
     centres: Array
     spreads: Array
-    places: NDArray[np.int64]
 
 
 def on_grid(layers: Native, shape: Shape, values: Waves, exponents: NDArray[np.int64], threads: int) -> Energy:
@@ -64,11 +62,45 @@ def on_grid(layers: Native, shape: Shape, values: Waves, exponents: NDArray[np.i
     positions = np.where(np.isfinite(positions), positions, 0.0)
     centres = positions.real.mean(axis=1)
     spreads = np.sqrt(np.maximum((np.abs(positions) ** 2).mean(axis=1) - centres**2, 0.0))
-    return Energy(errors, centres, spreads, places)
+    return Energy(errors, centres, spreads)
 
 
-def folded(layers: Native, pixels: Array, places: NDArray[np.int64], first: Sequence[int], exponent: int, threads: int) -> float:
-    """What has folded onto an image on its period: root mean square relative to the image's energy, rounding included.
+@dataclass(frozen=True)
+class Blocks:
+    """The blocks of one draw's spectrum.
+
+    Attributes
+    ----------
+    places : int64 [n, 2]
+        Where each is largest.
+    largest, sums : float64 [n]
+        The modulus there, and the sum of all of the block, of the frequencies it stands for by symmetry too.
+    """
+
+    places: NDArray[np.int64]
+    largest: Array
+    sums: Array
+
+
+def blocks(values: Waves) -> Blocks:
+    """The blocks of a half spectrum [rows, columns]."""
+    rows, columns = values.shape
+    down = min(rows, round(BLOCKS**0.5))
+    across = min(columns, BLOCKS // down)
+    height, width = -(-rows // down), -(-columns // across)
+    sizes = np.zeros((down * height, across * width))
+    np.abs(values, out=sizes[:rows, :columns])
+    cut = np.swapaxes(sizes.reshape(down, height, across, width), 1, 2).reshape(down * across, height * width)
+    at = cut.argmax(axis=1)
+    block = np.arange(down * across)
+    places = np.stack([block // across * height + at // width, block % across * width + at % width], axis=1)
+    return Blocks(places, cut[block, at], 2 * cut.sum(axis=1))
+
+
+def folded(
+    layers: Native, pixels: Array, seen: Blocks, first: Sequence[int], exponent: int, error: float, tol: float, threads: int
+) -> float:
+    """What has folded onto an image on its period, in any pixel at most, relative to the peak: an estimate.
 
     Parameters
     ----------
@@ -76,29 +108,27 @@ def folded(layers: Native, pixels: Array, places: NDArray[np.int64], first: Sequ
         Of this one draw.
     pixels : float64 [height, width]
         Pixel (0, 0) stands at phase 0, cyclically; its true value is times ``2**exponent``.
-    places : int64 [n, 2]
-        Frequencies of the energy on the grid.
+    seen : Blocks
+        Of the spectrum, at the scale of the pixels.
     first : sequence of two int
         The coordinate, from phase 0, of the first row and column of the period that the image is taken to lie in.
+    error : float
+        Relative rounding error of the spectrum: that much difference is not counted, four times over.
+    tol : float
+        Blocks that together make less than a quarter of it are not looked at.
     """
-    shape = pixels.shape
-    beside = _beside(places, (shape[0], shape[1]))
-    high, _, powers, _ = _backend.SAMPLE(layers, (2 * shape[0], 2 * shape[1]), beside[None], threads)
-    wanted = _times(high[0], powers[0] - exponent)
-    waves = [_waves(beside[:, axis], shape[axis], first[axis]) for axis in (0, 1)]
+    height, width = pixels.shape
+    share = seen.sums / (pixels.size * max(float(pixels.max()), -float(pixels.min())))
+    used = share > tol / 4 / BLOCKS
+    beside = 2 * seen.places[used] + (np.array(pixels.shape) > 1)
+    high, _, powers, _ = _backend.SAMPLE(layers, (2 * height, 2 * width), beside[None], threads)
+    waves = [_waves(beside[:, axis], pixels.shape[axis], first[axis]) for axis in (0, 1)]
     rows = waves[0].real @ pixels + 1j * (waves[0].imag @ pixels)
-    apart = np.abs((rows * waves[1]).sum(axis=1) - wanted) ** 2
-    energy = np.abs(wanted[:BESIDE]) ** 2
-    flat = pixels.ravel()
-    # by Parseval's theorem the mean of |P|^2 over all frequencies is the sum of the squares of the pixels
-    return float(np.sqrt(max(apart[:BESIDE].sum() / energy.sum(), apart[BESIDE:].mean() / (flat @ flat))))
-
-
-def _beside(places: NDArray[np.int64], shape: Shape) -> NDArray[np.int64]:
-    """Frequencies half way between the grid's, as indices on the doubled grid; an axis of one pixel stays at 0."""
-    near = places[:: max(1, len(places) // BESIDE)][:BESIDE]
-    even = np.floor((np.arange(1, BESIDE + 1)[:, None] * GENERATORS[:2] + 0.5) % 1.0 * shape).astype(np.int64)
-    return np.concatenate([near, even]) * 2 + (np.array(shape) > 1)
+    wanted = _times(high[0], powers[0] - exponent)
+    apart = np.abs((rows * waves[1]).sum(axis=1) - wanted)
+    # what rounding makes of the largest values reaches all frequencies
+    known = 4 * error * np.abs(wanted) + FLOOR * seen.largest.max()
+    return float((np.maximum(apart - known, 0.0) / seen.largest[used] * share[used]).sum())
 
 
 def _waves(frequencies: NDArray[np.int64], n: int, first: int) -> Waves:

@@ -190,6 +190,8 @@ def _on_period(found: Transfer, shape: Shape, draws: list[int], tol: float, reso
     if resources.meter is not None:
         resources.meter.add(work)
     energy = probe.on_grid(layers, shape, values, exponents, resources.threads)
+    wraps = any(n < whole for n, whole in zip(shape, found.size, strict=True))
+    seen = [probe.blocks(v) for v in values] if wraps else []
     images = _fft.irfft2(values, shape, resources.threads)
     periods = []
     for i, draw in enumerate(draws):
@@ -199,12 +201,11 @@ def _on_period(found: Transfer, shape: Shape, draws: list[int], tol: float, reso
             images[i], found.origin, low, int(exponents[i] + found.exponents[draw]), ERROR_SHARE * float(energy.errors[i]) + TRANSFORM_ERROR
         )
         wrapped = SEAM_SHARE * seam
-        wraps = any(n < whole for n, whole in zip(shape, found.size, strict=True))
         if wraps and wrapped <= tol and images[i].any():  # the seam says nothing of what has folded far from it
             mine = [(taps[:, i : i + 1] if taps.shape[1] > 1 else taps, spacing, count) for taps, spacing, count in layers]
             first = (low[0] - found.origin[0], low[1] - found.origin[1])
-            hidden = probe.folded(mine, images[i], energy.places[i], first, int(exponents[i]), resources.threads)
-            wrapped += ERROR_SHARE * math.sqrt(max(0.0, hidden**2 - (2 * float(energy.errors[i])) ** 2))
+            error = float(energy.errors[i])
+            wrapped += probe.folded(mine, images[i], seen[i], first, int(exponents[i]), error, tol, resources.threads)
         periods.append(Period(tile, wrapped, spread))
     return periods
 
