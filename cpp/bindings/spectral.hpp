@@ -8,7 +8,7 @@
 #include "arrays.hpp"
 #include "backend.hpp"
 #include "erffast/spectrum.hpp"
-#include "erffast/synthesise.hpp"
+#include "erffast/combine.hpp"
 
 namespace erffast::python {
 
@@ -100,17 +100,17 @@ inline py::tuple run_sample(const py::list& list, std::pair<Index, Index> shape,
   return py::make_tuple(high, low, exponents, positions);
 }
 
-// Largest and smallest pixel, the latter before those below 0 were set to 0.
-inline std::pair<double, double> run_synthesise(const Array<double>& weights, const Array<double>& waves, Array<double> out, int threads) {
-  require(weights.ndim() == 2 && waves.ndim() == 2 && out.ndim() == 2 && weights.shape(1) == waves.shape(0), "weights must be [rows, waves], waves [waves, pitch]");
+// Largest and smallest value, before those below `lowest` were set to it.
+inline std::pair<double, double> run_combine(const Array<double>& weights, const Array<double>& lines, double lowest, Array<double> out, int threads) {
+  require(weights.ndim() == 2 && lines.ndim() == 2 && out.ndim() == 2 && weights.shape(1) == lines.shape(0), "weights must be [rows, n], lines [n, pitch]");
   require(out.writeable() && out.shape(0) == weights.shape(0), "out must have one row per row of weights");
-  require(waves.shape(1) % 16 == 0 && waves.shape(1) >= out.shape(1), "the waves' length must be a multiple of 16, and no less than the image's width");
+  require(lines.shape(1) % 16 == 0 && lines.shape(1) >= out.shape(1), "the lines' length must be a multiple of 16, and no less than the width of out");
   const double* w = weights.data();
-  const double* v = waves.data();
+  const double* v = lines.data();
   double* o = out.mutable_data();
   Reporter reporter(py::none(), 1);
   const Extremes found = reporter.run([&](Monitor& monitor) {
-    return synthesise(w, v, waves.shape(0), waves.shape(1), o, out.shape(0), out.shape(1), threads, monitor);
+    return combine(w, v, lines.shape(0), lines.shape(1), lowest, o, out.shape(0), out.shape(1), threads, monitor);
   });
   return {found.largest, found.smallest};
 }
@@ -120,7 +120,7 @@ inline void bind_spectral(py::module_& m) {
         py::arg("memory_limit"), py::arg("progress"));
   m.def("quantiles", &run_quantiles, py::arg("values"), py::arg("shape"), py::arg("band"), py::arg("samples"));
   m.def("sample", &run_sample, py::arg("layers"), py::arg("shape"), py::arg("places"), py::arg("threads"));
-  m.def("synthesise", &run_synthesise, py::arg("weights"), py::arg("waves"), py::arg("out").noconvert(), py::arg("threads"));
+  m.def("combine", &run_combine, py::arg("weights"), py::arg("lines"), py::arg("lowest"), py::arg("out").noconvert(), py::arg("threads"));
 }
 
 }  // namespace erffast::python

@@ -22,7 +22,7 @@ PROPAGATE: dict[str, Any] = {"float32": _core.propagate_f32, "float64": _core.pr
 SPECTRUM = _core.spectrum
 QUANTILES = _core.quantiles
 SAMPLE = _core.sample
-SYNTHESISE = _core.synthesise
+COMBINE = _core.combine
 OUTER: dict[str, Any] = {"float32": _core.outer_f32, "float64": _core.outer_f64}
 
 
@@ -145,6 +145,28 @@ def readable_bytes(count: int) -> str:
             break
         value, unit = value / 1024, larger
     return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.3g} {unit}" if value < 1000 else f"{value:.0f} {unit}"
+
+
+# ------------------------------------------------------------------------------------------------ sums of lines
+
+COLUMNS = 16  # the native sum takes that many at a time
+
+
+def combine(
+    weights: NDArray[np.float64], lines: NDArray[np.float64], out: NDArray[np.float64], threads: int, *, lowest: float = -math.inf
+) -> tuple[float, float]:
+    """The matrix product of `weights` [rows, n] and `lines` [n, columns] into `out` [rows, columns].
+
+    The same bits for any number of threads, and no thread waits for more afterwards. Values below `lowest` become `lowest`.
+
+    Returns
+    -------
+    largest, smallest : float
+        Of the product.
+    """
+    padded = np.pad(lines, ((0, 0), (0, -lines.shape[1] % COLUMNS)))
+    largest, smallest = COMBINE(np.ascontiguousarray(weights), padded, lowest, out, threads)
+    return largest, smallest
 
 
 # ------------------------------------------------------------------------------------------------ images

@@ -122,10 +122,12 @@ def folded(
     used = share > tol / 4 / BLOCKS
     beside = 2 * seen.places[used] + (np.array(pixels.shape) > 1)
     high, _, powers, _ = _backend.SAMPLE(layers, (2 * height, 2 * width), beside[None], threads)
-    waves = [_waves(beside[:, axis], pixels.shape[axis], first[axis]) for axis in (0, 1)]
-    rows = waves[0].real @ pixels + 1j * (waves[0].imag @ pixels)
+    down, across = (_waves(beside[:, axis], pixels.shape[axis], first[axis]) for axis in (0, 1))
+    parts = np.empty((2 * len(down), width))
+    _backend.combine(np.concatenate([down.real, down.imag]), pixels, parts, threads)
+    found = ((parts[: len(down)] + 1j * parts[len(down) :]) * across).sum(axis=1)
     wanted = _times(high[0], powers[0] - exponent)
-    apart = np.abs((rows * waves[1]).sum(axis=1) - wanted)
+    apart = np.abs(found - wanted)
     # what rounding makes of the largest values reaches all frequencies
     known = 4 * error * np.abs(wanted) + FLOOR * seen.largest.max()
     return float((np.maximum(apart - known, 0.0) / seen.largest[used] * share[used]).sum())
@@ -134,8 +136,8 @@ def folded(
 def _waves(frequencies: NDArray[np.int64], n: int, first: int) -> Waves:
     """exp(-i frequency . x) of the pixels of a cyclic axis of `n`, whose coordinates begin at `first`."""
     at = first + (np.arange(n) - first) % n
-    turns = (frequencies[:, None] * at) % (2 * n)
-    return np.asarray(np.exp(-1j * np.pi / n * turns))
+    turns = np.exp(-1j * np.pi / n * np.arange(2 * n))
+    return np.asarray(turns[(frequencies[:, None] * at) % (2 * n)])
 
 
 def _times(values: Waves, powers: NDArray[np.int64]) -> Waves:

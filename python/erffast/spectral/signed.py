@@ -42,6 +42,7 @@ SEAM_SHARE = 4.0  # reported error / largest value at the seam
 FIRST_PERIOD = 25.0  # standard deviations of the energy
 LEAST_PERIOD = 12.0  # below this a period cannot be trusted, whatever its seam
 ENLARGED = 1.25
+COMPACT = 0.5  # of the whole support's pixels: a period with more costs as much, for what wraps around it must be looked for
 # Replacing kernels by products of factors: reported error / what their deviations, in largest taps, add up to.
 FACTOR_SHARE = 4.0
 BATCH_BYTES = 2**28  # several draws are transformed together as long as that takes no more
@@ -139,10 +140,10 @@ def first_periods(found: Transfer) -> list[Shape]:
 
 
 def _limited(found: Transfer, wanted: Sequence[float]) -> Shape:
-    """Periods of at least the wanted lengths, and no longer than the support needs."""
+    """Periods of at least the wanted lengths, and no longer than the support needs; all of that where it is little more."""
     full, multiple = _full(found), _common_spacing(found)
     sides = [f if w >= f else min(f, _fft.good_size(math.ceil(w), m)) for f, w, m in zip(full, wanted, multiple, strict=True)]
-    return sides[0], sides[1]
+    return (sides[0], sides[1]) if sides[0] * sides[1] < COMPACT * full[0] * full[1] else full
 
 
 def _larger(found: Transfer, shape: Shape, spread: tuple[float, float]) -> Shape:

@@ -22,7 +22,6 @@ Array = NDArray[np.float64]
 Waves = NDArray[np.complex128]
 
 ROUNDOFF = 2.0**-53
-VECTOR = 16  # the native sum takes that many columns at a time
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,7 @@ def synthesise(values: Waves, shape: Shape, band: Shape, low: tuple[int, ...], o
     along = Circle(shape[1]).products(kx, x)
     rows = np.concatenate([along.real, -along.imag])
     flat = np.concatenate([columns.real, columns.imag], axis=1)
-    padded = np.pad(rows, ((0, 0), (0, -width % VECTOR)))
-    peak, least = _backend.SYNTHESISE(flat, padded, out, threads)
+    peak, least = _backend.combine(flat, rows, out, threads, lowest=0.0)
     marginals = flat @ rows.sum(axis=1), flat.sum(axis=0) @ rows
     return Picture(peak, least, marginals, float((np.abs(values) * weights).sum()))
 
