@@ -42,7 +42,7 @@ SEAM_SHARE = 4.0  # reported error / largest value at the seam
 FIRST_PERIOD = 25.0  # standard deviations of the energy
 LEAST_PERIOD = 12.0  # below this a period cannot be trusted, whatever its seam
 ENLARGED = 1.25
-COMPACT = 0.5  # of the whole support's pixels: a period with more costs as much, for what wraps around it must be looked for
+COMPACT = 0.4  # of the whole support's pixels: a period with more costs as much, for what wraps around it must be looked for
 # Replacing kernels by products of factors: reported error / what their deviations, in largest taps, add up to.
 FACTOR_SHARE = 4.0
 BATCH_BYTES = 2**28  # several draws are transformed together as long as that takes no more
