@@ -124,6 +124,13 @@ def test_symmetries(period: str) -> None:
 # ------------------------------------------------------------------------------------------------ draws and threads
 
 
+@pytest.fixture
+def own_transforms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The transforms taken where none is asked for: the same bits are promised with those, not with ducc0's."""
+    monkeypatch.delenv("ERFFAST_FFT", raising=False)
+
+
+@pytest.mark.usefixtures("own_transforms")
 @pytest.mark.parametrize("period", PERIODS)
 @pytest.mark.parametrize(
     ("text", "ndim"), [("conv3 * 50", 2), ("conv4 * 12, conv3/2, conv5:d2 * 6, avgpool3/1 * 5, conv3 * 40", 2), ("conv5 * 300", 1)]
@@ -143,6 +150,7 @@ def test_a_batch_of_draws_is_its_draws_one_by_one(text: str, ndim: int, period: 
     assert together.error == max(errors)
 
 
+@pytest.mark.usefixtures("own_transforms")
 @pytest.mark.parametrize(
     ("text", "ndim", "draws"),
     [("conv3 * 150", 2, None), ("conv3 * 40, conv3/2, conv5:d2 * 9", 2, None), ("conv5 * 400", 1, None), ("conv3 * 40", 2, 5)],
@@ -156,6 +164,7 @@ def test_same_bits_for_any_number_of_threads(text: str, ndim: int, draws: int | 
         assert_same_bits(spectral(net, weights, threads=threads, period=period), one)
 
 
+@pytest.mark.usefixtures("own_transforms")
 def test_repeats_have_the_same_bits_for_any_number_of_threads() -> None:
     weights = np.broadcast_to(generator(0, "repeats").standard_normal((3, 3)), (2000, 3, 3))
     net = ef.parse("conv3 * 2000")
