@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 import erffast as ef
-from erffast import reference
+from erffast import _core, reference
 from erffast.layers import Conv, Stack
 from erffast.reference import backward_step, outer, power, propagate
 from oracles import coefficients, exact_variance
-from strategies import Case, batches, generator, output_size, random_case, sees_the_map, windows
+from strategies import Case, batches, cases, generator, output_size, random_case, sees_the_map, windows
 from tolerances import tolerance
 
 Array = NDArray[np.float64]
@@ -196,3 +196,38 @@ def test_the_exact_oracle_is_the_definition() -> None:
     assert origin == there
     assert (image == numerators * Fraction(1, denominator)).all()
     assert border == 1 - image.sum()
+
+
+# ------------------------------------------------------------------------------------------------ spectra
+
+
+def random_layers(rng: np.random.Generator) -> list[tuple[NDArray[np.float64], tuple[int, int], int]]:
+    """Layers as the native product takes them, without its draws axis: one of them a repeat."""
+    layers = []
+    for count in (1, 1, 1, int(rng.integers(64, 100))):
+        taps = rng.standard_normal((1 if count > 1 else int(rng.integers(1, 12)), *rng.integers(1, 6, 2)))
+        layers.append((taps, (int(rng.integers(1, 4)), int(rng.integers(1, 4))), count))
+    return layers
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (1, 62), (7, 10), (16, 16), (45, 44)], ids=str)
+@pytest.mark.parametrize("number", cases(3, 30))
+def test_the_native_spectrum_is_the_definition(number: int, shape: tuple[int, int]) -> None:
+    layers = random_layers(generator(number, "spectrum"))
+    native = [(taps[:, None].copy(), spacing, count) for taps, spacing, count in layers]
+    values, exponents = _core.spectrum(native, shape, None, 1, 2, 2**30, None)
+    expected, powers = reference.spectrum(layers, shape)
+    top = int(powers[expected != 0].max(initial=0))
+    scaled = np.ldexp(expected.real, powers - top) + 1j * np.ldexp(expected.imag, powers - top)
+    got = values[0] * 2.0 ** float(exponents[0] - top)
+    np.testing.assert_allclose(got, scaled, rtol=0, atol=1e-12 * np.abs(scaled).max())
+
+
+@pytest.mark.parametrize("band", [(0, 0), (3, 2), (10, 12)], ids=str)
+def test_a_band_is_part_of_the_spectrum(band: tuple[int, int]) -> None:
+    native = [(taps[:, None].copy(), spacing, count) for taps, spacing, count in random_layers(generator(0, "band"))]
+    whole, power = _core.spectrum(native, (25, 24), None, 1, 1, 2**30, None)
+    part, own = _core.spectrum(native, (25, 24), band, 1, 1, 2**30, None)
+    rows = np.r_[0 : band[0] + 1, -band[0] : 0]
+    wanted = whole[0][rows][:, : band[1] + 1]
+    np.testing.assert_allclose(part[0] * 2.0 ** float(own[0] - power[0]), wanted, rtol=0, atol=1e-13 * np.abs(wanted).max())

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import BackendUnavailable
 
-__all__ = ["backward_step", "outer", "power", "propagate"]
+__all__ = ["backward_step", "outer", "power", "propagate", "spectrum"]
 
 Box = tuple[tuple[int, ...], NDArray[Any]]  # (origin, image)
 
@@ -105,3 +105,41 @@ def outer(profiles: Sequence[ArrayLike], *, dtype: Any = np.float64) -> NDArray[
     for profile in profiles:
         image = np.multiply.outer(image, _converted(profile, dtype))
     return image
+
+
+def spectrum(
+    layers: Sequence[tuple[ArrayLike, Sequence[int], int]], shape: Sequence[int]
+) -> tuple[NDArray[np.complex128], NDArray[np.int64]]:
+    """The product of transfer functions of layers at all frequencies of a period, as a real transform has them.
+
+    Parameters
+    ----------
+    layers : sequence of (taps [n, rows, columns], spacing, count)
+        Tap (a, b) of each of the n kernels stands at ``(a - (rows - 1) // 2, b - (columns - 1) // 2) * spacing``; each kernel is used
+        `count` times.
+    shape : two int
+        The period, height and width in pixels.
+
+    Returns
+    -------
+    values : complex128 [height, width // 2 + 1]
+        The larger component in [0.5, 1), or 0.
+    exponents : int64 [height, width // 2 + 1]
+        The product is ``values * 2.0**exponents``.
+    """
+    rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1] // 2 + 1)[None]
+    values = np.ones((shape[0], shape[1] // 2 + 1), dtype=np.complex128)
+    exponents = np.zeros(values.shape, dtype=np.int64)
+    for given, spacing, count in layers:
+        for taps in np.asarray(given, dtype=np.float64):
+            factor = np.zeros_like(values)
+            for (a, b), weight in np.ndenumerate(taps):
+                y, x = (a - (taps.shape[0] - 1) // 2) * spacing[0], (b - (taps.shape[1] - 1) // 2) * spacing[1]
+                # whole turns are taken out in integers
+                factor += weight * np.exp(-2j * np.pi * ((rows * y % shape[0]) / shape[0] + (columns * x % shape[1]) / shape[1]))
+            for _ in range(count):
+                values = values * factor
+                shift = np.frexp(np.maximum(np.abs(values.real), np.abs(values.imag)))[1]
+                values = np.ldexp(values.real, -shift) + 1j * np.ldexp(values.imag, -shift)
+                exponents += shift
+    return values, exponents
