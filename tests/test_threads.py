@@ -265,6 +265,14 @@ for dtype in ("float64", "float32"):
     for n in (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33):  # one step of n taps: images of every width around the vectors'
         odd = ef.gradient(ef.parse(f"conv{n}x3, conv3x{n}"), [rng.random((n, 3)), rng.random((3, n))], dtype=dtype, engine="direct")
         found[f"{dtype} {n} wide"] = (odd.image.astype(np.float64), odd.exponent)
+for text, taps in (("conv3 * 150", (150, 3, 3)), ("conv5 * 30, conv2 * 30", None), ("conv3 * 12, conv3/2:d2, conv3 * 12", (25, 3, 3))):
+    weights = [rng.standard_normal((5, 5))] * 30 + [rng.standard_normal((2, 2)) for _ in range(30)] if taps is None else rng.standard_normal(taps)
+    erf = ef.gradient(ef.parse(text), weights, engine="spectral")
+    found[f"float64 signed spectral {text}"] = (erf.image, erf.exponent)
+same = ef.gradient(ef.parse("conv3 * 200"), np.broadcast_to(rng.standard_normal((3, 3)), (200, 3, 3)))
+found["float64 signed spectral repeats"] = (same.image, same.exponent)
+band = ef.gradient(ef.parse("conv3 * 300"), rng.random((300, 3, 3)), accuracy="peak")
+found["float64 signed in a band"] = (band.image, band.exponent)  # errors relative to the peak, as of signed ones
 deep = ef.variance(ef.parse("conv3 * 3000"))
 found["float64 separable"] = (deep.image, deep.exponent)
 np.savez(sys.argv[1], **{name: image for name, (image, _) in found.items()}, exponents=[e for _, e in found.values()])
