@@ -265,8 +265,12 @@ for dtype in ("float64", "float32"):
     for n in (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33):  # one step of n taps: images of every width around the vectors'
         odd = ef.gradient(ef.parse(f"conv{n}x3, conv3x{n}"), [rng.random((n, 3)), rng.random((3, n))], dtype=dtype, engine="direct")
         found[f"{dtype} {n} wide"] = (odd.image.astype(np.float64), odd.exponent)
-for text, taps in (("conv3 * 150", (150, 3, 3)), ("conv5 * 30, conv2 * 30", None), ("conv3 * 12, conv3/2:d2, conv3 * 12", (25, 3, 3))):
-    weights = [rng.standard_normal((5, 5))] * 30 + [rng.standard_normal((2, 2)) for _ in range(30)] if taps is None else rng.standard_normal(taps)
+mixed = [rng.standard_normal((5, 5)) for _ in range(30)] + [rng.standard_normal((2, 2)) for _ in range(30)]
+for text, weights in (
+    ("conv3 * 150", rng.standard_normal((150, 3, 3))),
+    ("conv5 * 30, conv2 * 30", mixed),
+    ("conv3 * 12, conv3/2:d2, conv3 * 12", rng.standard_normal((25, 3, 3))),
+):
     erf = ef.gradient(ef.parse(text), weights, engine="spectral")
     found[f"float64 signed spectral {text}"] = (erf.image, erf.exponent)
 same = ef.gradient(ef.parse("conv3 * 200"), np.broadcast_to(rng.standard_normal((3, 3)), (200, 3, 3)))
