@@ -35,7 +35,7 @@ from deep_oracles import (
     truth_of_long,
 )
 from erffast.layers import Conv, Stack
-from strategies import FULL, generator
+from strategies import FULL, cases, generator
 from tolerances import tolerance
 
 Array = NDArray[np.float64]
@@ -316,3 +316,32 @@ def test_a_small_mistake_is_seen() -> None:
         assert_right(image, expected.exponent, expected)
     with pytest.raises(AssertionError, match="of the peak"):
         assert_right(expected.high, expected.exponent + 1, expected)
+
+
+@pytest.mark.parametrize(("taps", "far"), [(34, 1e-3), (1001, 1e-6), (3001, 1e-8)])
+def test_nor_is_one_that_whole_periods_hide(taps: int, far: float) -> None:
+    """Between two frequencies of the grid, half way, a shift of two periods has its phase right."""
+    last = np.zeros(taps)
+    last[[0, -1]] = 1.0, far
+    weights = [*generator(taps, "far").standard_normal((200, 3)), last]
+    net = Stack([*[Conv(3)] * 200, Conv(taps)], ndim=1)
+    one, whole = (ef.gradient(net, weights, engine="spectral", period=period) for period in ("auto", "full"))
+    apart = np.abs(np.ldexp(one.image, int(one.exponent) - int(whole.exponent)) - whole.image).max()
+    assert apart <= one.error + whole.error
+
+
+@pytest.mark.parametrize("number", cases(12, 300))
+def test_notches_all_around_the_circle(number: int) -> None:
+    """Most of the error lies near the zeros, where next to nothing of the energy is; double-double arithmetic tells it."""
+    rng = generator(number, "notches")
+    n = int(rng.integers(30, 160))
+    middle = -2 * np.cos(rng.permutation(rng.uniform(0, np.pi, n)))
+    net = Stack([Conv(3)], ndim=1) * n
+    weights = np.stack([np.ones(n), middle, np.ones(n)], axis=1)
+    got = ef.gradient(net, weights, engine="spectral", tol=0.1)
+    try:
+        truth = ef.gradient(net, weights, engine="direct", tol=1e-14)
+    except ef.AccuracyError:
+        return  # beyond double-double arithmetic: no truth
+    apart = np.abs(np.ldexp(got.image, int(got.exponent) - int(truth.exponent)) - truth.image).max()
+    assert apart <= got.error + truth.error

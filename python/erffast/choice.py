@@ -156,15 +156,22 @@ def _signed(chain: Chain, request: Request, factors: Factors | None) -> Choice:
     return found
 
 
-def instead(chain: Chain, request: Request, failed: Choice, why: str) -> Choice | None:
-    """What may serve where the spectral engine found its own rounding too large; None where nothing does.
+def instead(chain: Chain, request: Request, failed: Choice, refusal: AccuracyError) -> Choice:
+    """What may serve where the spectral engine found its own rounding too large; raises the refusal, completed, where nothing does.
 
     Responses that are nearly zero where the others are large leave few digits in doubles, however they are multiplied.
     """
     if request.engine != "auto" or failed.engine != "spectral" or chain.non_negative or chain.ndim == 3:
-        return None
+        raise refusal
     found = _layer_by_layer(chain, request, None)
-    return None if found is None else replace(found, reason=f"{why.partition(';')[0]}; {found.reason}")
+    measured = str(refusal).partition(";")[0]
+    if found is not None:
+        return replace(found, reason=f"{measured}; {found.reason}")
+    estimate = _amplification(chain, None) * ROUNDOFF["extended"]
+    raise AccuracyError(
+        f"{measured}; layer by layer, in double-double arithmetic, it is estimated at {estimate:.1e}. A larger tol allows it; fewer layers, "
+        "or convolutions without a stride in another order, may need less"
+    ) from refusal
 
 
 def _layer_by_layer(chain: Chain, request: Request, factors: Factors | None) -> Choice | None:

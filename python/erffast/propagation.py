@@ -231,9 +231,7 @@ def _solve(chain: Chain, request: Request) -> ERF:
     try:
         return _carried_out(chain, request, choice)
     except AccuracyError as exc:
-        other = instead(chain, request, choice, str(exc))
-        if other is None:
-            raise
+        other = instead(chain, request, choice, exc)
     return _carried_out(chain, request, other)
 
 
