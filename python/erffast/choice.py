@@ -169,8 +169,8 @@ def instead(chain: Chain, request: Request, failed: Choice, refusal: AccuracyErr
         return replace(found, reason=f"{measured}; {found.reason}")
     estimate = _amplification(chain, None) * ROUNDOFF["extended"]
     raise AccuracyError(
-        f"{measured}; layer by layer, in double-double arithmetic, it is estimated at {estimate:.1e}. A larger tol allows it; fewer layers, "
-        "or convolutions without a stride in another order, may need less"
+        f"{measured}; layer by layer, in double-double arithmetic, it is estimated at {estimate:.1e}. A larger tol allows it; "
+        "fewer layers, or convolutions without a stride in another order, may need less"
     ) from refusal
 
 
