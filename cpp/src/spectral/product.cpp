@@ -58,7 +58,6 @@ class Part {
   Index spacing_y() const { return spacing_[0]; }
   const double* cosines() const { return cosines_->data(); }
   const double* sines() const { return sines_->data(); }
-  double taps() const { return taps_; }
 
  private:
   void fold(const std::vector<const Layers*>& layers, Index draws) {
@@ -94,7 +93,6 @@ class Part {
       }
     }
     largest_half_y_ = std::max(largest_half_y_, half_y);
-    taps_ += static_cast<double>(height * width);
     return {even, odd, half_y, half_x};
   }
 
@@ -154,7 +152,6 @@ class Part {
   Index lanes_;
   Index count_ = 0, largest_half_ = 0, largest_half_y_ = 0;
   bool shared_ = true;
-  double taps_ = 0;
   std::vector<Folded> folded_;  // [draws or 1, count]
   std::vector<Group> groups_;
   std::unique_ptr<Table> store_, cosines_, sines_;
@@ -196,7 +193,6 @@ class Product {
       parts_.push_back(std::make_unique<Part>(runs, f, columns_, draws, lanes_, horizontal));
       for (const Group& g : parts_.back()->groups()) largest_group_ = std::max(largest_group_, g.size());
       largest_half_y_ = std::max(largest_half_y_, parts_.back()->largest_half_y());
-      work_ += parts_.back()->taps();
     }
   }
 
@@ -286,7 +282,6 @@ class Product {
   bool mirrored_ = true, paired_ = true;
   std::vector<std::unique_ptr<Part>> parts_;
   Index largest_group_ = 0, largest_half_y_ = 0;
-  double work_ = 0;
 };
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +63,7 @@ class TiledOutcome:
 
     def __init__(self, tiles: list[Tile], axes: tuple[int, ...], dtype: str, remedy: str) -> None:
         self.tiles, self.axes, self.dtype, self._remedy = tiles, axes, dtype, remedy
-        self.peaks: Array = np.array([_peak(t.pixels) for t in tiles])
+        self.peaks: Array = np.array([peak_of(t.pixels) for t in tiles])
         self.exponents = np.array([t.exponent for t in tiles], dtype=np.int64)
         self.border = self.trimmed = self.rounding = np.zeros(len(tiles))
         self.errors: Array = np.array([t.error for t in tiles])
@@ -108,10 +107,11 @@ class TiledOutcome:
         return out
 
 
-def _peak(pixels: Array) -> float:
+def peak_of(pixels: Array) -> float:
+    """The largest absolute value."""
     return float(max(pixels.max(), -pixels.min()))
 
 
 def _energy(pixels: Array) -> float:
     flat = pixels.ravel()
-    return float(flat @ flat) if math.prod(pixels.shape) else 0.0
+    return float(flat @ flat)

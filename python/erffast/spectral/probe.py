@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from .. import _backend
 from ..condition import GENERATORS, TINY
+from .image import peak_of
 
 Array = NDArray[np.float64]
 Waves = NDArray[np.complex128]
@@ -147,7 +148,7 @@ def folded(
         Blocks that together make less than a quarter of it are not looked at.
     """
     height, width = pixels.shape
-    share = seen.sums / (pixels.size * max(float(pixels.max()), -float(pixels.min())))
+    share = seen.sums / (pixels.size * peak_of(pixels))
     used = share > tol / 4 / BLOCKS
     # an axis of one pixel has one frequency
     finer = [FRACTIONS if n > 1 else 1 for n in pixels.shape]

@@ -3,16 +3,16 @@
 **Period.** The image of a signed draw is far more compact than its support: its energy lies within some twelve standard
 deviations. A period that holds it needs a fraction of the frequencies; what would lie outside wraps around. The period starts
 at 25 standard deviations of the energy, and is enlarged until the values at the seam, opposite the energy's centre, are below
-the tolerance. The largest value there equals the error of wrapping within a factor of 2 (measured: 1000 layers, periods of 512
-to 768 pixels, seams of 1e-7 to 4e-15); `SEAM_SHARE` times it is reported. A part of the image that lies a whole period away would fold
-onto the rest without touching the seam; frequencies half way between the grid's tell (`probe.folded`), and so does the spread of
-the energy, known without regard to the period. All of this samples: an estimate. ``period="full"`` takes the whole support and
-leaves nothing to wrap.
+the tolerance. For random draws the largest value there equals the error of wrapping within a factor of 2 (1000 layers, periods of
+512 to 768 pixels, seams of 1e-7 to 4e-15); tails that meet beyond the seam made it up to 6.4 times, so `SEAM_SHARE` times it is
+reported. A part of the image that lies whole periods away would fold onto the rest without touching the seam; frequencies between
+the grid's tell (`probe.folded`), and so does the spread of the energy, known without regard to the period. All of this samples: an
+estimate. ``period="full"`` takes the whole support and leaves nothing to wrap.
 
-**Error.** At frequencies drawn in proportion to the energy the product is repeated in double-double arithmetic
-(`probe.on_grid`); the root mean square of the relative difference is that of the image, by Parseval's theorem. The largest error of a
-pixel was .3 to .7 of it, relative to the peak, over stacks of 20 to 1000 layers of normal 3 x 3 and 5 x 5 kernels against
-long double; `ERROR_SHARE` times it is reported.
+**Error.** At frequencies drawn in proportion to the energy, and at others taken evenly, the product is repeated in double-double
+arithmetic (`probe.on_grid`); the root mean square of the relative difference is that of the image, by Parseval's theorem. The
+largest error of a pixel was .3 to .7 of it, relative to the peak, over stacks of 20 to 1000 layers of normal 3 x 3 and 5 x 5
+kernels against long double; `ERROR_SHARE` times it is reported.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ..errors import AccuracyError
 from ..execution import Resources
 from ..separability import expected_deviation
 from . import probe
-from .image import Tile, TiledOutcome
+from .image import Tile, TiledOutcome, peak_of
 from .transfer import Transfer, transfer
 
 Array = NDArray[np.float64]
@@ -118,19 +118,9 @@ def _require_accuracy(error: float, tol: float) -> None:
 # ------------------------------------------------------------------------------------------------ periods
 
 
-def _common_spacing(found: Transfer) -> Shape:
-    """Per axis, a step that all spacings divide, if it is not much larger than the largest: their spectra then repeat."""
-    steps = []
-    for axis in (0, 1):
-        spacings = {layer.spacing[axis] for layer in found.layers if layer.taps.shape[2 + axis] > 1}
-        common = math.lcm(*spacings) if spacings else 1
-        steps.append(common if common <= 4 * max(spacings, default=1) else 1)
-    return steps[0], math.lcm(4, steps[1])
-
-
 def _full(found: Transfer) -> Shape:
     """A period without wrapping."""
-    multiple, (height, width) = _common_spacing(found), found.size
+    multiple, (height, width) = found.common_spacing, found.size
     return 1 if height == 1 else _fft.good_size(height, multiple[0]), _fft.good_size(max(width, 2), multiple[1])
 
 
@@ -141,7 +131,7 @@ def first_periods(found: Transfer) -> list[Shape]:
 
 def _limited(found: Transfer, wanted: Sequence[float]) -> Shape:
     """Periods of at least the wanted lengths, and no longer than the support needs; all of that where it is little more."""
-    full, multiple = _full(found), _common_spacing(found)
+    full, multiple = _full(found), found.common_spacing
     sides = [f if w >= f else min(f, _fft.good_size(math.ceil(w), m)) for f, w, m in zip(full, wanted, multiple, strict=True)]
     return (sides[0], sides[1]) if sides[0] * sides[1] < COMPACT * full[0] * full[1] else full
 
@@ -213,7 +203,7 @@ def _on_period(found: Transfer, shape: Shape, draws: list[int], tol: float, reso
 
 def _placed(found: Transfer, pixels: Array, centre: Array, spread: tuple[float, float]) -> tuple[Shape, float]:
     """Where the image on its period begins, and its largest value at the seams, relative to the peak; 0 where none can fold."""
-    peak = max(float(pixels.max()), -float(pixels.min()))
+    peak = peak_of(pixels)
     low, worst = [], 0.0
     for axis in (0, 1):
         n = pixels.shape[axis]

@@ -7,8 +7,10 @@ is an integer, kept in `Transfer.origin`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +79,19 @@ class Transfer:
     @property
     def draws(self) -> int:
         return len(self.exponents)
+
+    @cached_property
+    def common_spacing(self) -> tuple[int, int]:
+        """Per axis, a step that all spacings divide, if it is not much larger than the largest: spectra then repeat.
+
+        A multiple of 4 along the second axis, as the native product likes it.
+        """
+        steps = []
+        for axis in (0, 1):
+            spacings = {layer.spacing[axis] for layer in self.layers if layer.taps.shape[2 + axis] > 1}
+            common = math.lcm(*spacings) if spacings else 1
+            steps.append(common if common <= 4 * max(spacings, default=1) else 1)
+        return steps[0], math.lcm(4, steps[1])
 
     def native(self) -> list[tuple[Array, tuple[int, int], int]]:
         """The layers as the native functions take them."""
