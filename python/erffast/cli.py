@@ -332,7 +332,7 @@ def _output_arguments(command: argparse.ArgumentParser) -> None:
 
 def _bench_arguments(command: argparse.ArgumentParser) -> None:
     level = command.add_mutually_exclusive_group()
-    level.add_argument("--quick", action="store_true", help="small sizes, below half a minute")
+    level.add_argument("--quick", action="store_true", help="small sizes, below a minute")
     level.add_argument("--full", action="store_true", help="other ways at full size too, some of them a minute each")
     command.add_argument("--jobs", metavar="J1,J3", help="only these (default: all)")
     json_help = "write everything as JSON; without FILE, to standard output in place of the tables"

@@ -37,7 +37,7 @@ def run_jobs(
     jobs : str, optional
         Keys such as "J1,J3"; None runs all.
     level : "quick", "standard" or "full"
-        "quick": small sizes, below half a minute. "standard": the jobs at their size, the usual loops at a smaller one.
+        "quick": small sizes, below a minute. "standard": the jobs at their size, the usual loops at a smaller one.
         "full": those at the jobs' size too, some of them a minute.
     threads : int
         0: all the process may use.
