@@ -120,10 +120,10 @@ def draw_tails(ax: Axes, tails: dict[str, Any]) -> None:
     certified = max(s["peak"]["reported"] for s in tails["stacks"])
     ax.plot(edges, certified / edges, color=BLUE, linestyle=DOTTED, linewidth=1.6)
     far = 10.0 ** -(decades - 1)
-    inside(ax, 4e-1, 2e-2, "bound of\n\"peak\"", BLUE)
+    inside(ax, 4e-1, 2e-2, 'bound of\n"peak"', BLUE)
     inside(ax, far, 3e-6, 'erffast,\naccuracy="peak"', BLUE, ha="right")
     inside(ax, far, 2e-9, "NumPy, product\nof transforms", ORANGE, ha="right")
-    inside(ax, far, bound * 2, "bound of \"pixel\"", SKY, ha="right", va="bottom")
+    inside(ax, far, bound * 2, 'bound of "pixel"', SKY, ha="right", va="bottom")
     inside(ax, far, 1.6e-15, 'erffast, accuracy="pixel"', SKY, ha="right", va="bottom")
 
 

@@ -431,9 +431,9 @@ def test_a_nonlinearity_outside_the_average_pools_is_no_hindrance() -> None:
     ),
     mistake(
         "spectral, pixel by pixel",
-        lambda: ef.variance(ONE, engine="spectral", accuracy="pixel"),
+        lambda: ef.variance(ef.parse("conv3", ndim=1), engine="spectral", accuracy="pixel"),
         ValueError,
-        'accuracy="pixel" is for the direct and separable engines; a spectrum keeps errors relative to the peak',
+        'accuracy="pixel" is for the direct and separable engines where a network does not have two axes',
     ),
     mistake("period", lambda: ef.variance(ONE, period="half"), ValueError, "period must be one of 'auto', 'full', got 'half'"),
     mistake(

@@ -62,7 +62,7 @@ def choose(chain: Chain, request: Request) -> Choice:
     """The engine and arithmetic for a chain; raises where none can do what is asked."""
     _check_accuracy(chain, request)
     if request.engine == "spectral":
-        return _spectral_as_asked(chain)
+        return _spectral_as_asked(chain, request)
     factors = _factors(chain, request)
     return _non_negative(chain, request, factors) if chain.non_negative else _signed(chain, request, factors)
 
@@ -74,16 +74,16 @@ def _check_accuracy(chain: Chain, request: Request) -> None:
         raise ValueError(
             'accuracy="pixel" needs kernels without negative taps; signed chains keep an error relative to the peak (accuracy="peak")'
         )
-    if request.engine == "spectral":
-        raise ValueError('accuracy="pixel" is for the direct and separable engines; a spectrum keeps errors relative to the peak')
+    if request.engine == "spectral" and chain.ndim != 2:
+        raise ValueError('accuracy="pixel" is for the direct and separable engines where a network does not have two axes')
 
 
-def _spectral_as_asked(chain: Chain) -> Choice:
+def _spectral_as_asked(chain: Chain, request: Request) -> Choice:
     from .spectral.transfer import obstacle
 
     if why := obstacle(chain):
         raise ValueError(f'engine="spectral" does not apply: {why}')
-    return Choice("spectral", "float64", 0.0, False, None, _asked("spectral"))
+    return Choice("spectral", "float64", 0.0, request.accuracy == "pixel", None, _asked("spectral"))
 
 
 def _asked(engine: str) -> str:
@@ -122,6 +122,13 @@ def _non_negative(chain: Chain, request: Request, factors: Factors | None) -> Ch
     if not per_pixel and _band_pays(chain):
         reason = "without negative taps only low frequencies survive the depth, and errors may be relative to the peak"
         return Choice("spectral", "float64", 0.0, False, None, reason)
+    if per_pixel and request.window != "full" and _tilts_pay(chain):
+        reason = "without negative taps, tilted bands certify every pixel of a window, for less than all layers of so deep a chain cost"
+        return Choice("spectral", "float64", 0.0, True, None, reason)
+    return _layers_without_negative_taps(request, per_pixel)
+
+
+def _layers_without_negative_taps(request: Request, per_pixel: bool) -> Choice:
     return Choice(
         "direct", request.dtype, 0.0, per_pixel, None, "without negative taps every pixel keeps its relative accuracy layer by layer"
     )
@@ -132,6 +139,13 @@ def _band_pays(chain: Chain) -> bool:
     from .spectral.transfer import obstacle
 
     return chain.ndim == 2 and not obstacle(chain) and band_pays(chain)
+
+
+def _tilts_pay(chain: Chain) -> bool:
+    from .spectral.cost import tilts_pay
+    from .spectral.transfer import obstacle
+
+    return chain.ndim == 2 and not obstacle(chain) and tilts_pay(chain)
 
 
 # ------------------------------------------------------------------------------------------------ signed
@@ -161,6 +175,8 @@ def instead(chain: Chain, request: Request, failed: Choice, refusal: AccuracyErr
 
     Responses that are nearly zero where the others are large leave few digits in doubles, however they are multiplied.
     """
+    if request.engine == "auto" and failed.engine == "spectral" and failed.per_pixel:
+        return _layers_without_negative_taps(request, per_pixel=True)
     if request.engine != "auto" or failed.engine != "spectral" or chain.non_negative or chain.ndim == 3:
         raise refusal
     found = _layer_by_layer(chain, request, None)

@@ -259,7 +259,8 @@ def _run_spectral(chain: Chain, request: Request, choice: Choice, box: Box | Non
     from . import spectral
 
     if chain.non_negative and chain.ndim == 2:
-        return spectral.run_band(chain, box=box, tol=request.tol, resources=resources)
+        run = spectral.run_tilted if choice.per_pixel else spectral.run_band
+        return run(chain, box=box, tol=request.tol, resources=resources)
     outcomes = spectral.run_signed(chain, request.tol, request.period, request.dtype, resources, choice.factors)
     return outcomes, box or chain.box
 

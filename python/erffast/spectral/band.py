@@ -114,26 +114,26 @@ def run_band(chain: Chain, *, box: Box | None, tol: float, resources: Resources)
     """
     parts = transfer(chain)
     plans = [Plan(families(parts, draw)) for draw in range(parts.draws)]
-    crop = box or _window(plans, parts.origin, tol)
+    crop = box or window(plans, parts.origin, tol)
     height, width = (b - a + 1 for a, b in zip(*crop, strict=True))
     images = reserve((parts.draws, height, width), "float64", resources.remedy)
-    accounts, exponents = _certified(parts, plans, _moved(crop, parts.origin, -1), tol, images, resources)
+    accounts, exponents = certified(parts, plans, moved(crop, parts.origin, -1), tol, images, resources)
     return [Certified(images, crop, accounts, exponents + parts.exponents)], crop
 
 
-def _window(plans: Sequence[Plan], origin: tuple[int, int], tol: float) -> Box:
+def window(plans: Sequence[Plan], origin: tuple[int, int], tol: float) -> Box:
     """The box around the windows of all draws."""
     boxes = [plan.window(tol) for plan in plans]
     low, high = (tuple(int(n) for n in f([b[i] for b in boxes], axis=0)) for i, f in enumerate((np.min, np.max)))
-    return _moved((low, high), origin, 1)
+    return moved((low, high), origin, 1)
 
 
-def _moved(box: Box, origin: tuple[int, int], sign: int) -> Box:
+def moved(box: Box, origin: tuple[int, int], sign: int) -> Box:
     low, high = (tuple(n + sign * o for n, o in zip(corner, origin, strict=True)) for corner in box)
     return low, high
 
 
-def _certified(
+def certified(
     parts: Transfer, plans: Sequence[Plan], box: Box, tol: float, images: Array, resources: Resources
 ) -> tuple[list[Account], NDArray[np.int64]]:
     """Fill the images of all draws; with a smaller peak expected where the one found shows that too much was left out."""

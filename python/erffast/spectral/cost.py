@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +22,9 @@ FREQUENCY_SPACING = 1.5e-8  # per frequency and spacing other than one pixel
 BAND_START = 0.01  # seconds: bounds and transforms of any band
 BAND_LAYER = 2e-6  # and per layer
 BAND_PIXEL = 4e-9  # and per pixel of the window
+TILES = 36  # of a window as wide as `WIDTH`
+TILE_START = 0.006  # seconds: bounds, band and pixels of a tile
+TILE_TAP = 5e-8  # and per tap of all layers
 WHOLE = 1e30  # standard deviations: the whole support
 WIDTH = 15.0  # standard deviations that a trimmed image, or a window, is wide
 
@@ -34,6 +39,18 @@ def band_pays(chain: Chain) -> bool:
     """
     window = float(_sides(chain, 0, WIDTH)[-1] * _sides(chain, 1, WIDTH)[-1])
     return BAND_START + BAND_LAYER * chain.layers + BAND_PIXEL * window < _layers_seconds(chain, WIDTH)
+
+
+def tilts_pay(chain: Chain) -> bool:
+    """Whether tiles of tilted chains are expected to take less time than the direct engine, for a window.
+
+    Parameters
+    ----------
+    chain : Chain
+        Two axes, without negative taps. The cost of all draws grows alike.
+    """
+    taps = sum(step.count * math.prod(step.kernel) for step in chain.steps)
+    return TILES * (TILE_START + TILE_TAP * taps) < _layers_seconds(chain, WIDTH)
 
 
 def layers_pay(chain: Chain, *, separable: bool) -> bool:

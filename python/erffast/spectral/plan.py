@@ -41,7 +41,7 @@ class Plan:
         self.roundings = sum(transfer_roundings(f) for f in families)
         self.log_peak = 0.0
         self._tails = {(axis, sign): Tail(families, axis, sign) for axis, sign in SIDES}
-        self._mean = np.array([sum(float(f.means[axis] @ f.counts) for f in families) for axis in (0, 1)])
+        self.mean = np.array([sum(float(f.means[axis] @ f.counts) for f in families) for axis in (0, 1)])
 
     def window(self, tol: float) -> Box:
         """The smallest box that is certified to leave out at most `tol` of the mass, the same share at each side."""
@@ -56,7 +56,7 @@ class Plan:
     def guess_peak(self, box: Box) -> None:
         """Guess the largest pixel of a box: that of a Gaussian, widened so that a single pixel has the peak 1."""
         covariance = self.certificate.covariance + np.eye(2) / (2 * np.pi)
-        away = np.clip(self._mean, *box) - self._mean
+        away = np.clip(self.mean, *box) - self.mean
         decline = -0.5 * float(away @ np.linalg.solve(covariance, away))
         # below the rounding of the largest pixel no window can be certified, and none is planned for
         self.log_peak = max(decline, math.log(self.roundings * ROUNDOFF))
