@@ -89,8 +89,8 @@ def variance(
     accuracy : "auto", "pixel" or "peak"
         "pixel" (the default here): every pixel is right relative to itself. "peak": relative to the peak, faster.
     engine : "auto", "direct", "separable" or "spectral"
-        How it is computed. "auto" takes "separable" where every kernel is an outer product, "direct" otherwise; with
-        ``accuracy="peak"`` deep stacks take "spectral". `ERF.reason` says why.
+        How it is computed. "auto" takes "separable" where every kernel is an outer product, "direct" otherwise; deep stacks take
+        "spectral" where that is faster, much earlier with ``accuracy="peak"``. `ERF.reason` says why.
     period : "auto" or "full"
         For signed kernels in the spectral engine: the smallest period that holds the image, or its whole support.
     device : "auto", "cpu" or "cuda"

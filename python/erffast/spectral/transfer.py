@@ -7,6 +7,7 @@ is an integer, kept in `Transfer.origin`.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -137,7 +138,21 @@ def transfer(chain: Chain, *, axis: int | None = None, factors: Sequence[tuple[A
         both = [values[a] + start[a] for a in axes]
         return (0, both[0]) if len(both) == 1 else (both[0], both[1])
 
-    return Transfer(tuple(layers), placed(origin), placed(low), placed(high), exponents)
+    return Transfer(tuple(_joined(layers)), placed(origin), placed(low), placed(high), exponents)
+
+
+def _joined(layers: Sequence[Layers]) -> Iterable[Layers]:
+    """Kernels of one kind that follow one another in one array, where layers were written out one by one."""
+
+    def kind(layer: Layers) -> tuple[object, ...]:
+        return layer.taps.shape[1:], layer.spacing, layer.count
+
+    for (_, _, count), group in itertools.groupby(layers, kind):
+        members = list(group)
+        if count > 1 or len(members) == 1:
+            yield from members
+        else:
+            yield Layers(np.concatenate([m.taps for m in members]), members[0].spacing, 1)
 
 
 def _pieces(taps: Array, step: Step) -> Iterable[tuple[Array, int, tuple[int, ...]]]:
