@@ -278,9 +278,8 @@ def test_networks_that_have_no_spectrum_are_refused_with_the_reason(text: str, o
         ef.gradient(net, weights, engine="spectral", input_size=options.get("input_size"))
 
 
-@pytest.mark.parametrize("sign", [1, -1], ids=["non-negative", "signed"])
-def test_a_promise_for_each_pixel_is_refused(sign: int) -> None:
-    weights = sign * np.abs(generator(0, "pixel").standard_normal((5, 3, 3)))
+def test_a_promise_for_each_pixel_of_a_signed_stack_is_refused() -> None:
+    weights = -np.abs(generator(0, "pixel").standard_normal((5, 3, 3)))
     with pytest.raises(ValueError, match=r'^accuracy="pixel" '):
         ef.gradient(ef.parse("conv3 * 5"), weights, engine="spectral", accuracy="pixel")
 

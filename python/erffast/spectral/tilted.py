@@ -152,7 +152,7 @@ class _Draw:
             wanted = tiles.pop(0)
             tile = self._tile(wanted)
             if tile is None:
-                tiles = [*_quarters(wanted), *tiles]
+                tiles = [*self._quarters(wanted), *tiles]
                 continue
             exponent = tile.exponent if exponent is None else exponent
             rows, columns = (slice(a - first, b - first + 1) for a, b, first in zip(*wanted, box[0], strict=True))
@@ -160,6 +160,13 @@ class _Draw:
             worst = max(worst, tile.error)
         image[image < TINY] = 0.0  # fewer digits than promised
         return exponent or 0, worst
+
+    def _quarters(self, box: Box) -> Iterable[Box]:
+        sides = [b - a + 1 for a, b in zip(*box, strict=True)]
+        if max(sides) <= LEAST_TILE:
+            place = ", ".join(str(a + o) for a, o in zip(box[0], self._parts.origin, strict=True))
+            raise AccuracyError(f'pixels at ({place}) cannot be certified relative to themselves; engine="direct" can')
+        return _cut(box, np.array([max(math.ceil(n / 2), LEAST_TILE) for n in sides]))
 
     def outside(self, box: Box, image: Array, exponent: int, error: float) -> float:
         """Bound on the share of the mass outside a window whose pixels are known: of what tails allow, and what the pixels leave."""
@@ -233,16 +240,6 @@ def _cut(box: Box, largest: Array) -> Iterator[Box]:
     for top, bottom in zip(edges[0], edges[0][1:], strict=False):
         for left, right in zip(edges[1], edges[1][1:], strict=False):
             yield (top, left), (bottom - 1, right - 1)
-
-
-def _quarters(box: Box) -> Iterable[Box]:
-    sides = [b - a + 1 for a, b in zip(*box, strict=True)]
-    if max(sides) <= LEAST_TILE:
-        raise AccuracyError(
-            f"pixels around ({box[0][0]}, {box[0][1]}), counted from the middle, cannot be certified relative to themselves; "
-            'engine="direct" can'
-        )
-    return _cut(box, np.array([max(math.ceil(n / 2), LEAST_TILE) for n in sides]))
 
 
 def _middle(box: Box) -> Array:

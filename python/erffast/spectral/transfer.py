@@ -144,12 +144,9 @@ def transfer(chain: Chain, *, axis: int | None = None, factors: Sequence[tuple[A
 def _joined(layers: Sequence[Layers]) -> Iterable[Layers]:
     """Kernels of one kind that follow one another in one array, where layers were written out one by one."""
 
-    def kind(layer: Layers) -> tuple[object, ...]:
-        return layer.taps.shape[1:], layer.spacing, layer.count
-
-    for (_, _, count), group in itertools.groupby(layers, kind):
+    for _, group in itertools.groupby(layers, lambda layer: (layer.taps.shape[1:], layer.spacing, layer.count)):
         members = list(group)
-        if count > 1 or len(members) == 1:
+        if members[0].count > 1 or len(members) == 1:
             yield from members
         else:
             yield Layers(np.concatenate([m.taps for m in members]), members[0].spacing, 1)
