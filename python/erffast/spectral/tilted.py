@@ -197,7 +197,7 @@ class _Draw:
         least = account.picture.least / account.picture.peak
         if not (least > 0 and certain < self._allowed * least):
             return None
-        error = certain / (least - certain) + (self._taps + FACTOR_ROUNDINGS) * ROUNDOFF * (1 + 1e-6)
+        error = (certain / (least - certain) + (self._taps + FACTOR_ROUNDINGS) * ROUNDOFF) * (1 + 1e-6)
         exponent = _take_off(pixels[0], box, tilt)
         return Tile(box, pixels[0], exponent + int(exponents[0] + parts.exponents[0]), error)
 
