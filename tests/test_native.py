@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import ast
-import os
-import platform
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -206,43 +202,3 @@ def test_a_progress_report_that_raises_stops_the_engine() -> None:
     taps = np.random.default_rng(0).random((120, 1, 1, 1, 7, 7))
     with pytest.raises(LookupError, match=r"^\d+ of 120$"):
         propagate([run(taps=taps, count=120)], progress=report, memory_limit=2**30)
-
-
-# ------------------------------------------------------------------------------------------------ what the object files export
-
-KERNELS = ROOT / "cpp" / "src" / "kernels"
-NM = shutil.which("nm")
-
-
-def defined_symbols(path: Path, *options: str) -> dict[str, str]:
-    """Defined symbols and their kinds."""
-    lines = subprocess.run(
-        ["nm", "-C", *options, "--defined-only", str(path)], capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    found = (re.match(r"[0-9a-f ]{16} (\S) (.*)", line) for line in lines)
-    return {m[2]: m[1] for m in found if m}
-
-
-@pytest.mark.skipif(not KERNELS.exists(), reason="the sources are not beside the tests")
-@pytest.mark.skipif(NM is None or shutil.which("c++") is None, reason="nm or c++ is not installed")
-@pytest.mark.parametrize("level", ["O0", "O3"])
-@pytest.mark.parametrize("name", ["baseline", "x86_64_v3", "x86_64_v4"])
-def test_kernels_export_their_table_and_nothing_weak(name: str, level: str, tmp_path: Path) -> None:
-    """A weak symbol of a file compiled for AVX-512 could replace its namesake everywhere, and crash lesser machines."""
-    if name != "baseline" and platform.machine().lower() not in ("x86_64", "amd64"):
-        pytest.skip("this machine is no x86-64")
-    march = [] if name == "baseline" else [f"-march={name.replace('_', '-')}"]
-    out = tmp_path / "kernels.o"
-    flags = ["-std=c++20", f"-{level}", "-fPIC", "-ffp-contract=fast", *march, "-I", str(ROOT / "cpp" / "include"), "-I", str(KERNELS)]
-    compiler = os.environ.get("CXX", "c++")
-    subprocess.run([compiler, *flags, "-c", str(KERNELS / f"{name}.cpp"), "-o", str(out)], check=True)
-    symbols = defined_symbols(out)
-    assert f"erffast::table_{name}" in symbols
-    assert not {s for s, kind in symbols.items() if kind in "WwVvu"}
-    assert {s for s, kind in symbols.items() if kind.isupper()} == {f"erffast::table_{name}"}
-
-
-@pytest.mark.skipif(NM is None, reason="nm is not installed")
-def test_the_extension_exports_only_its_entry() -> None:
-    exported = [s for s in defined_symbols(Path(_core.__file__), "-D") if "erffast" in s or s.startswith("PyInit")]
-    assert exported == ["PyInit__core"]

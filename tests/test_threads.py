@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 import erffast as ef
 from erffast import _backend
+from instruction_sets import FUSED, SETS, X86
 
 RNG = np.random.default_rng(2024)
 POSITIVE = RNG.random((40, 7, 7))
@@ -244,9 +244,6 @@ def test_rounding_mode_and_error_flags_do_not_leak() -> None:
 
 # ------------------------------------------------------------------------------------------------ instruction sets
 
-X86 = platform.machine().lower() in ("x86_64", "amd64")
-SETS = ["baseline", *(["x86-64-v3", "x86-64-v4"] if X86 else [])]
-
 ON_ONE_SET = """
 import sys, json, hashlib, numpy as np, erffast as ef
 try:
@@ -305,7 +302,7 @@ def on_each_set(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_instruction_sets_with_fused_multiply_add_give_the_same_bits(on_each_set: dict[str, Any]) -> None:
-    fused = [name for name in SETS[1:] if name in on_each_set]
+    fused = [name for name in FUSED if name in on_each_set]
     if len(fused) < 2:
         pytest.skip(f"this machine has {fused or 'no set'} with fused multiply-add")
     first, *others = (on_each_set[name] for name in fused)
@@ -314,24 +311,24 @@ def test_instruction_sets_with_fused_multiply_add_give_the_same_bits(on_each_set
             np.testing.assert_array_equal(other[key], image, err_msg=key)
 
 
-def test_the_baseline_agrees_within_its_rounding(on_each_set: dict[str, Any]) -> None:
+def test_the_plainest_set_agrees_within_its_rounding(on_each_set: dict[str, Any]) -> None:
     """A pixel of a chain of l layers of t taps has at most l * t roundings, relative in a sum of one sign; peaks lie in [1/2, 1)."""
     if len(on_each_set) < 2:
         pytest.skip(f"this machine has {list(on_each_set)} only")
-    baseline = on_each_set["baseline"]
+    plain = on_each_set[SETS[0]]
     for name in SETS[1:]:
         if name not in on_each_set:
             continue
         for key, image in on_each_set[name].items():
             if key == "exponents":
-                np.testing.assert_array_equal(baseline[key], image)
+                np.testing.assert_array_equal(plain[key], image)
                 continue
             unit = 2.0**-53 if key.startswith("float64") else 2.0**-24
             if "signed" in key:  # amplified layer by layer: the tolerance that was asked for
-                np.testing.assert_allclose(baseline[key], image, rtol=0, atol=1e-9 if unit < 1e-10 else 1e-3, err_msg=key)
+                np.testing.assert_allclose(plain[key], image, rtol=0, atol=1e-9 if unit < 1e-10 else 1e-3, err_msg=key)
             else:
                 roundings = 2 * 20 * 25 if "separable" not in key else 2 * 3000
-                np.testing.assert_allclose(baseline[key], image, rtol=roundings * unit, atol=0 if unit < 1e-10 else 1e-30, err_msg=key)
+                np.testing.assert_allclose(plain[key], image, rtol=roundings * unit, atol=0 if unit < 1e-10 else 1e-30, err_msg=key)
 
 
 def test_an_unknown_instruction_set_is_refused(run_python: Any) -> None:
@@ -343,7 +340,7 @@ def test_an_unknown_instruction_set_is_refused(run_python: Any) -> None:
 @pytest.mark.skipif(X86, reason="this machine is an x86-64")
 def test_an_instruction_set_of_another_architecture_is_refused(run_python: Any) -> None:
     done = run_python("import erffast as ef; ef.build_info()", fails=True, ERFFAST_CPU_ISA="x86-64-v4")
-    assert "RuntimeError: ERFFAST_CPU_ISA must be one of baseline, got x86-64-v4" in done.stderr
+    assert f"RuntimeError: ERFFAST_CPU_ISA must be one of {SETS[0]}, got x86-64-v4" in done.stderr
 
 
 def test_an_empty_choice_is_no_choice(run_python: Any) -> None:

@@ -8,10 +8,12 @@
 
 namespace erffast {
 
-extern const KernelTable table_baseline;
 #ifdef ERFFAST_X86_64
+extern const KernelTable table_x86_64_v2;
 extern const KernelTable table_x86_64_v3;
 extern const KernelTable table_x86_64_v4;
+#else
+extern const KernelTable table_baseline;
 #endif
 
 namespace {
@@ -23,17 +25,18 @@ struct Choice {
 
 // From the plainest to the best.
 std::vector<Choice> choices() {
-  std::vector<Choice> all = {{&table_baseline, true}};
 #ifdef ERFFAST_X86_64
   __builtin_cpu_init();
-  const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  const bool v2 = __builtin_cpu_supports("sse3") && __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("sse4.1") &&
+                  __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
+  const bool v3 = v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
   const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                   __builtin_cpu_supports("avx512vl");
-  all.push_back({&table_x86_64_v3, v3});
-  all.push_back({&table_x86_64_v4, v4});
+  return {{&table_x86_64_v2, v2}, {&table_x86_64_v3, v3}, {&table_x86_64_v4, v4}};
+#else
+  return {{&table_baseline, true}};
 #endif
-  return all;
 }
 
 const KernelTable& chosen() {
@@ -49,7 +52,10 @@ const KernelTable& chosen() {
     }
     if (choice.supported) best = choice.table;
   }
-  if (best == nullptr) throw std::runtime_error("ERFFAST_CPU_ISA must be one of " + names + ", got " + std::string(forced));
+  if (forced != nullptr && *forced != '\0') {
+    throw std::runtime_error("ERFFAST_CPU_ISA must be one of " + names + ", got " + std::string(forced));
+  }
+  if (best == nullptr) throw std::runtime_error("this machine supports none of the instruction sets " + names);
   return *best;
 }
 

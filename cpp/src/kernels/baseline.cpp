@@ -1,8 +1,12 @@
-// The baseline of the architecture: x86-64 (SSE2) or arm64 (NEON).
+// What every machine of an architecture other than x86-64 has: NEON with fused multiply-add on arm64.
 #define ERFFAST_TABLE table_baseline
 #define ERFFAST_EXACT exact_baseline
 #define ERFFAST_SPECTRAL spectral_baseline
 #define ERFFAST_PEAK peak_baseline
+#ifdef __aarch64__
+#define ERFFAST_ISA_NAME "arm64"
+#else
 #define ERFFAST_ISA_NAME "baseline"
+#endif
 #define ERFFAST_VECTOR_BYTES 16
 #include "kernels.inl"

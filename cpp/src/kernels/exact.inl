@@ -1,6 +1,6 @@
 // Loops in double-double arithmetic, included by one small file per instruction set and compiled with -ffp-contract=off: the
 // low parts are differences that a contraction would change. The only fused operations are those written as such, so every
-// instruction set gives the same bits (the baseline calls the C library's fma).
+// instruction set gives the same bits (x86-64-v2 calls the C library's fma).
 #include "erffast/double_double.hpp"
 #include "erffast/kernels.hpp"
 

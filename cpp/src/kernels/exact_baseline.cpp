@@ -1,3 +1,3 @@
-// Double-double loops for baseline.
+// Double-double loops for an architecture's baseline.
 #define ERFFAST_EXACT exact_baseline
 #include "exact.inl"
