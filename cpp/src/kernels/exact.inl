@@ -1,6 +1,7 @@
 // Loops in double-double arithmetic, included by one small file per instruction set and compiled with -ffp-contract=off: the
 // low parts are differences that a contraction would change. The only fused operations are those written as such, so every
 // instruction set gives the same bits (x86-64-v2 calls the C library's fma).
+#include "erffast/compiler.hpp"
 #include "erffast/double_double.hpp"
 #include "erffast/kernels.hpp"
 
@@ -8,7 +9,7 @@ namespace erffast {
 namespace {
 
 void add_scaled(double* hi, double* lo, const double* source_hi, const double* source_lo, double weight, Index n) {
-#pragma GCC ivdep
+  ERFFAST_INDEPENDENT
   for (Index x = 0; x < n; ++x) {
     const DoubleDouble sum = multiply_add(DoubleDouble{hi[x], lo[x]}, weight, DoubleDouble{source_hi[x], source_lo[x]});
     hi[x] = sum.hi;
@@ -31,7 +32,7 @@ void fir(double* out, Index low, const Tap<double>* taps, Index n_taps, Index so
 }
 
 void multiply(double* hi, double* lo, const double* factor_hi, const double* factor_lo, Index n) {
-#pragma GCC ivdep
+  ERFFAST_INDEPENDENT
   for (Index x = 0; x < n; ++x) {
     const DoubleDouble factor = {factor_hi[x], factor_lo == nullptr ? 0.0 : factor_lo[x]};
     const DoubleDouble product = DoubleDouble{hi[x], lo[x]} * factor;
@@ -41,7 +42,7 @@ void multiply(double* hi, double* lo, const double* factor_hi, const double* fac
 }
 
 void multiply_complex(const ExactKernels::Numbers& a, const ExactKernels::Numbers& b, Index n) {
-#pragma GCC ivdep
+  ERFFAST_INDEPENDENT
   for (Index x = 0; x < n; ++x) {
     const DoubleDouble ar{a.re_hi[x], a.re_lo[x]}, ai{a.im_hi[x], a.im_lo[x]};
     const DoubleDouble br{b.re_hi[x], b.re_lo[x]}, bi{b.im_hi[x], b.im_lo[x]};
@@ -54,7 +55,7 @@ void multiply_complex(const ExactKernels::Numbers& a, const ExactKernels::Number
 }
 
 void normalise_complex(const ExactKernels::Numbers& a, Index* exponents, Index n) {
-#pragma GCC ivdep
+  ERFFAST_INDEPENDENT
   for (Index x = 0; x < n; ++x) {
     const double re = __builtin_fabs(a.re_hi[x]), im = __builtin_fabs(a.im_hi[x]);
     const std::int64_t biased = __builtin_bit_cast(std::int64_t, re > im ? re : im) >> 52;
