@@ -15,6 +15,13 @@ import pytest
 
 import erffast as ef
 
+# Whose numbers could differ between instruction sets; continuous integration runs these at every one the machine has.
+ACCURACY = {
+    *("test_native", "test_gradient", "test_variance", "test_pooling", "test_separability", "test_reference", "test_condition"),
+    *("test_spectral", "test_spectral_identities", "test_deep_signed", "test_deep_oracles", "test_extended", "test_tilted"),
+    *("test_band", "test_band_bounds", "test_nonlinear_theorem", "test_measures", "test_result", "test_both_dtypes"),
+}
+
 RunPython: TypeAlias = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -26,6 +33,12 @@ def pytest_report_header() -> list[str]:
         f"GPU: named skip, {ef.available_devices()['cuda']}",
         f"test level: {os.environ.get('ERFFAST_TEST_LEVEL', 'fast')} (ERFFAST_TEST_LEVEL=full runs more cases)",
     ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem in ACCURACY:
+            item.add_marker("accuracy")
 
 
 def _torch() -> str:
