@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 if TYPE_CHECKING:
+    from .benchmark import Benchmark
     from .result import ERF
 
 FAILED, WRONG, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
@@ -27,7 +28,9 @@ PICTURES = (".png", ".svg", ".pdf")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = _parser()
-    args = parser.parse_args(argv)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        getattr(args, "command", parser).error(f"unrecognized arguments: {' '.join(unknown)}")
     if "run" not in args:
         parser.print_help()
         return WRONG
@@ -135,9 +138,14 @@ def _info(args: argparse.Namespace) -> int:
 
 def _bench(args: argparse.Namespace) -> int:
     _check_files(args)
-    from .benchmark import run_jobs
+    from .benchmark import load_results, run_jobs
     from .benchmark.tables import benchmark_tables
 
+    if len(args.compare or ()) > 2:
+        raise ValueError(f"--compare takes one file or two, got {len(args.compare)}")
+    files = [load_results(path) for path in args.compare or ()]
+    if len(files) == 2:
+        return _compare(files[0], files[1], args.jobs)
     level = "quick" if args.quick else "full" if args.full else "standard"
     say = (lambda line: print(line, file=sys.stderr, flush=True)) if sys.stderr.isatty() else None
     found = run_jobs(args.jobs, level=level, threads=args.threads or 0, growth=bool(args.plot), say=say)
@@ -150,7 +158,18 @@ def _bench(args: argparse.Namespace) -> int:
         from .benchmark.pictures import save_growth
 
         _written(args, args.plot, lambda path: save_growth(found, path))
-    return 0 if found.right else FAILED
+    status = _compare(files[0], found, args.jobs) if files else 0
+    return status if found.right else FAILED
+
+
+def _compare(old: Benchmark, new: Benchmark, jobs: str | None) -> int:
+    """The table of two runs; `jobs`: only these."""
+    from .benchmark.compare import compare, comparison_table, failed
+    from .benchmark.jobs import chosen_jobs
+
+    found = compare(old, new, only=None if jobs is None else [job.key for job in chosen_jobs(jobs)])
+    print(comparison_table(found, old, new).as_text(width=200))
+    return FAILED if failed(found) else 0
 
 
 # ---------------------------------------------------------------------------------------------- options and files
@@ -295,7 +314,7 @@ def _command(
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, command=command)
     return command
 
 
@@ -338,4 +357,6 @@ def _bench_arguments(command: argparse.ArgumentParser) -> None:
     json_help = "write everything as JSON; without FILE, to standard output in place of the tables"
     command.add_argument("--json", metavar="FILE", nargs="?", const="-", help=json_help)
     command.add_argument("--plot", metavar="FILE", help="also measure growth of time and memory, and write its picture (.png, .svg, .pdf)")
+    compare_help = "compare with an earlier --json FILE, or two such files; exit status 1 where something got slower or wrong"
+    command.add_argument("--compare", metavar="FILE", nargs="+", help=compare_help)
     command.add_argument("--threads", type=int, metavar="N", help="0: all (default)")

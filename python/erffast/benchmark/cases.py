@@ -46,6 +46,26 @@ class Peer:
         return NO_TORCH if self.torch and importlib.util.find_spec("torch") is None else ""
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part of a job's work, timed by itself.
+
+    Attributes
+    ----------
+    name : str
+    call : callable
+    floor : float, optional
+        Seconds its counted work takes at the ceilings.
+    in_turn : bool
+        Timed in turn with the job, each on fresh memory.
+    """
+
+    name: str
+    call: Callable[[], Any]
+    floor: float | None = None
+    in_turn: bool = False
+
+
 class Case(ABC):
     """One job at one size: inputs made beforehand, one call that is timed, and everything around it."""
 
@@ -69,6 +89,14 @@ class Case(ABC):
     def peers(self, found: Any) -> Sequence[Peer]:
         """Other ways to the same answer."""
         return ()
+
+    def parts(self, ceilings: Ceilings, found: Any) -> Sequence[Part]:
+        """What is timed by itself."""
+        return ()
+
+    def answer_bytes(self, found: Any) -> int:
+        """Size of the answer."""
+        return int(found.image.nbytes)
 
     def answer(self, found: Any) -> Answer:
         """What peers are compared with."""

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
+from .cases import Size
 from .results import Point
 
 LAYERS, KERNELS = (100, 300, 1000, 3000, 10_000, 30_000, 100_000), (3, 5, 7, 9, 11, 15, 21, 31)
@@ -56,15 +58,22 @@ def _series(curve: Curve) -> Iterator[list[tuple[int, int]]]:
 
 
 def measure_point(job: str, layers: int, kernel: int, threads: int, timeout: float) -> Point:
-    """One point, measured by a fresh interpreter; a failure is told by its last line."""
-    request = json.dumps({"job": job, "n": layers, "k": kernel, "threads": threads})
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "erffast.benchmark.point", request], capture_output=True, text=True, timeout=timeout, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return Point(job, layers, kernel, skipped=f"not done within {timeout:.0f} s")
-    if done.returncode != 0:
-        return Point(job, layers, kernel, skipped=(done.stderr.strip().splitlines() or ["no word of why"])[-1])
-    found = json.loads(done.stdout)
+    """One point; a failure is told by its last line."""
+    found = measure_apart(job, {"n": layers, "k": kernel}, threads, timeout, timed=True)
+    if isinstance(found, str):
+        return Point(job, layers, kernel, skipped=found)
     return Point(job, layers, kernel, found["seconds"], found["memory"])
+
+
+def measure_apart(job: str, size: Size, threads: int, timeout: float, *, timed: bool) -> dict[str, Any] | str:
+    """What `point` tells of a job run by a fresh interpreter, or why it tells nothing."""
+    request = json.dumps({"job": job, "size": size, "threads": threads, "timed": timed})
+    command = [sys.executable, "-m", "erffast.benchmark.point", request]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        return f"not done within {timeout:.0f} s"
+    if done.returncode != 0:
+        return (done.stderr.strip().splitlines() or ["no word of why"])[-1]
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found

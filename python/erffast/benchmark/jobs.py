@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from .cases import Case, Size
 from .positive import Deep, Direct, DirectSingle
 from .signed import Signed, SignedCompact
-from .uniform import SmallCall, UniformImage, UniformProfiles
+from .uniform import SmallCall, SmallParse, UniformImage, UniformProfiles
 
 LEVELS = ("quick", "standard", "full")
 
@@ -38,26 +38,33 @@ class Job:
         return self.size(level) if level == "full" or not self.peers else self.peers[LEVELS.index(level)]
 
 
+def _direct(layers: tuple[int, int], k: int) -> tuple[Size, Size]:
+    return {"n": layers[0], "k": k}, {"n": layers[1], "k": k}
+
+
 JOBS = {
     job.key: job
     for job in (
         Job("J1", "uniform 3x3, whole image", UniformImage, ({"n": 300}, {"n": 1000}), ({"n": 100}, {"n": 200})),
         Job("J2", "uniform 3x3, profiles and sizes", UniformProfiles, ({"n": 2000}, {"n": 10_000})),
-        Job("J3", "signed 3x3, whole image", Signed, ({"n": 200}, {"n": 1000}), ({"n": 100}, {"n": 300})),
-        Job("J3c", "signed 3x3, smallest period", SignedCompact, ({"n": 200}, {"n": 1000})),
+        Job("J2e5", "uniform 3x3, profiles and sizes", UniformProfiles, ({"n": 25_000}, {"n": 100_000})),
+        Job("J2e6", "uniform 3x3, profiles and sizes", UniformProfiles, ({"n": 50_000}, {"n": 1_000_000})),
         Job(
-            "J3d",
-            "non-negative 3x3, every pixel, float64",
-            Direct,
-            ({"n": 200, "k": 3}, {"n": 1000, "k": 3}),
-            ({"n": 100, "k": 3}, {"n": 200, "k": 3}),
+            "J3",
+            "signed 3x3, whole image",
+            Signed,
+            ({"n": 200, "seeds": 5}, {"n": 1000, "seeds": 20}),
+            ({"n": 100, "seeds": 1}, {"n": 300, "seeds": 1}),
         ),
-        Job(
-            "J3d32",
-            "non-negative 3x3, every pixel, float32",
-            DirectSingle,
-            ({"n": 200, "k": 3}, {"n": 1000, "k": 3}),
-            ({"n": 100, "k": 3}, {"n": 200, "k": 3}),
+        Job("J3c", "signed 3x3, smallest period", SignedCompact, ({"n": 200}, {"n": 1000})),
+        *(
+            Job(key, f"non-negative {k}x{k}, every pixel, {case.dtype}", case, _direct(quick, k), _direct(peers, k))
+            for key, case, k, quick, peers in (
+                ("J3d", Direct, 3, (200, 1000), (100, 200)),
+                ("J3d32", DirectSingle, 3, (200, 1000), (100, 200)),
+                ("J3d5", Direct, 5, (100, 500), (50, 100)),
+                ("J3d5f32", DirectSingle, 5, (100, 500), (50, 100)),
+            )
         ),
         Job("J4", "non-negative 7x7, error against the peak", Deep, ({"n": 500, "k": 7}, {"n": 5000, "k": 7})),
         Job(
@@ -67,7 +74,8 @@ JOBS = {
             ({"n": 100, "draws": 10}, {"n": 200, "draws": 100}),
             ({"n": 100, "draws": 2}, {"n": 200, "draws": 4}),
         ),
-        Job("small", "uniform 3x3, what a call costs", SmallCall, ({"n": 5}, {"n": 5})),
+        Job("small", "uniform 3x3, what a call costs", SmallCall, ({"n": 20}, {"n": 20})),
+        Job("parse", "the same from text", SmallParse, ({"n": 20}, {"n": 20})),
     )
 }
 

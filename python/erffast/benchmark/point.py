@@ -1,7 +1,7 @@
-"""One point of a growth curve, as a program: ``python -m erffast.benchmark.point '{"job": "J3", "n": 100, "k": 3, "threads": 0}'``.
+"""A job in a process of its own: ``python -m erffast.benchmark.point '{"job": "J3", "size": {"n": 100}, "threads": 0, "timed": true}'``.
 
-Prints the seconds of the call and the bytes that the process grew by at most while it ran, beyond what it held before: the
-inputs, the libraries. A process of its own, because a high-water mark never falls.
+Prints the bytes that the process grew by at most while it ran, beyond what it held before (the inputs, the libraries), the bytes
+of the answer, and where asked the seconds of the call. A process of its own, because a high-water mark never falls.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import resource
 import sys
 from pathlib import Path
+from typing import Any
 
 from .jobs import JOBS
 from .timing import time_call
@@ -17,14 +18,14 @@ from .timing import time_call
 KIB = 1024
 
 
-def measure(request: dict[str, int | str]) -> dict[str, float]:
-    job, threads = JOBS[str(request["job"])], int(request["threads"])
-    case = job.case({"n": int(request["n"]), "k": int(request["k"])}, threads)
-    job.case({"n": 5, "k": int(request["k"])}, threads).run()  # what is loaded at the first call is not the call's
+def measure(request: dict[str, Any]) -> dict[str, float]:
+    kind, size, threads = JOBS[request["job"]].case, request["size"], request["threads"]
+    case = kind(size, threads)
+    kind({**size, "n": 5}, threads).run()  # what is loaded at the first call is not the call's
     before = _memory("VmRSS")
-    case.run()
-    grown = max(0, _memory("VmHWM") - before)
-    return {"seconds": time_call(case.run, budget=0.3, least=1).median, "memory": grown}
+    answer = case.run()
+    found = {"memory": max(0, _memory("VmHWM") - before), "answer": case.answer_bytes(answer)}
+    return found | ({"seconds": time_call(case.run, budget=0.3, least=1).median} if request["timed"] else {})
 
 
 def _memory(field: str) -> int:

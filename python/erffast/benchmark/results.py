@@ -90,6 +90,26 @@ class PeerResult:
 
 
 @dataclass(frozen=True)
+class PartResult:
+    """A part of a job's work by itself, or plain work to set a job beside.
+
+    Attributes
+    ----------
+    name : str
+    timing : Timing
+    floor : float, optional
+        Seconds its counted work would take at the ceilings.
+    ours : Timing, optional
+        Of the whole job, timed in turn with it.
+    """
+
+    name: str
+    timing: Timing
+    floor: float | None = None
+    ours: Timing | None = None
+
+
+@dataclass(frozen=True)
 class JobResult:
     """One job.
 
@@ -115,6 +135,11 @@ class JobResult:
         What was counted.
     before, after : Trace, optional
     peers : tuple of PeerResult
+    parts : tuple of PartResult
+    memory : int, optional
+        Bytes that a process of its own grew by at most while it ran the job, beyond its inputs.
+    answer : int, optional
+        Bytes of the answer.
     """
 
     key: str
@@ -133,11 +158,19 @@ class JobResult:
     before: Trace | None = None
     after: Trace | None = None
     peers: tuple[PeerResult, ...] = ()
+    parts: tuple[PartResult, ...] = ()
+    memory: int | None = None
+    answer: int | None = None
 
     @property
-    def times_floor(self) -> float | None:
-        """How many times the floor the median is."""
-        return None if self.timing is None or not self.floor else self.timing.median / self.floor
+    def share(self) -> float | None:
+        """The floor as a share of the median: 1 at the ceilings."""
+        return None if self.timing is None or not self.floor else self.floor / self.timing.median
+
+    @property
+    def answers(self) -> float | None:
+        """The memory in answers."""
+        return None if self.memory is None or not self.answer else self.memory / self.answer
 
     @property
     def fair(self) -> PeerResult | None:
@@ -223,4 +256,9 @@ def _peer(values: dict[str, Any]) -> PeerResult:
 def _job(values: dict[str, Any]) -> JobResult:
     read = {"timing": Timing, "before": Trace, "after": Trace, "error": float, "claimed": float}
     parts = {name: _optional(kind, values[name]) for name, kind in read.items()}
-    return JobResult(**{**values, **parts, "peers": tuple(map(_peer, values["peers"]))})
+    groups = {"peers": tuple(map(_peer, values["peers"])), "parts": tuple(map(_part, values.get("parts", ())))}
+    return JobResult(**{**values, **parts, **groups})
+
+
+def _part(values: dict[str, Any]) -> PartResult:
+    return PartResult(**{**values, **{name: _optional(Timing, values[name]) for name in ("timing", "ours")}})

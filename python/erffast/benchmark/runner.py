@@ -14,16 +14,17 @@ from .._validate import choice
 from ..errors import AccuracyError, BackendUnavailable
 from . import ceilings as probes
 from .answers import Answer, difference
-from .cases import Case, Peer, Size
-from .growth import measure_growth
+from .cases import Case, Part, Peer, Size
+from .growth import measure_apart, measure_growth
 from .jobs import LEVELS, Job, chosen_jobs
 from .loops import torch_threads, warm_torch
 from .machine import machine_facts
-from .results import Benchmark, Ceilings, JobResult, PeerResult, Timing
-from .timing import time_call, timed_answer
+from .results import Benchmark, Ceilings, JobResult, PartResult, PeerResult, Timing
+from .timing import time_call, time_in_turn, timed_answer
 
 REFUSALS = (AccuracyError, BackendUnavailable, MemoryError, NotImplementedError)  # an honest no, told beside the job
 BUDGET = {"quick": 0.25, "standard": 2.0, "full": 2.0}  # seconds of repetitions per case
+MEMORY_TIMEOUT = 120.0  # seconds of the process that measures it
 Say = Callable[[str], None]
 
 
@@ -83,9 +84,20 @@ def run_job(job: Job, level: str, probe: probes.Probe, measured: Ceilings, say: 
         return JobResult(job.key, job.title, size, skipped=str(exc) or type(exc).__name__)
     # what was seen beside the job counts where it is more than at the start: the start may have had a busy neighbour
     best = replace(measured, **{name: max(getattr(at, name) for at in (measured, before, after)) for name in ("float64", "copy")})
-    timed = {"timing": timing, "floor": case.floor(best, found), "counted": case.counted, "before": before, "after": after}
+    timed: dict[str, Any] = {"timing": timing, "floor": case.floor(best, found), "counted": case.counted, "before": before, "after": after}
+    timed |= {"parts": tuple(run_part(part, case, level) for part in case.parts(best, found))}
+    grown = measure_apart(job.key, size, probe.threads, timeout=MEMORY_TIMEOUT, timed=False)
+    timed |= {} if isinstance(grown, str) else {"memory": grown["memory"], "answer": grown["answer"]}
     peers, wrong = _peers(job, level, case, found, timing, probe, say)
-    return JobResult(job.key, job.title, size, **{**facts, "wrong": wrong}, **timed, peers=peers)  # type: ignore[arg-type]
+    return JobResult(job.key, job.title, size, **{**facts, "wrong": wrong}, **timed, peers=peers)
+
+
+def run_part(part: Part, case: Case, level: str) -> PartResult:
+    """Time a part by itself, or in turn with the whole."""
+    if part.in_turn:
+        ours, timing = time_in_turn(case.run, part.call, budget=BUDGET[level])
+        return PartResult(part.name, timing, part.floor, ours)
+    return PartResult(part.name, time_call(part.call, budget=BUDGET[level]), part.floor)
 
 
 def _checked(case: Case, found: Any) -> tuple[dict[str, Any], Any]:

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from .._files import replace_file
 from .._tables import Table, number
-from .results import Benchmark, Ceilings, JobResult, PeerResult, Timing
+from .results import Benchmark, Ceilings, JobResult, PartResult, PeerResult, Timing
 from .runner import readable_size
 
+SMALL = 2**20  # bytes of an answer in which memory is not counted
+MIB = 2**20
 BUSY = 0.8  # of a ceiling: less beside a job is a busy neighbour
 BEGIN, END = "<!-- benchmark table -->", "<!-- end of benchmark table -->"
-JOB_HEADER = ("job", "size", "engine", "error", "time", "least .. most", "x floor", "fair peer")
+JOB_HEADER = ("job", "size", "engine", "error", "time", "least .. most", "of the ceiling", "fair peer", "memory")
 PEER_HEADER = ("job", "beside it", "size", "error", "time", "x ours")
 
 
@@ -43,8 +45,8 @@ def ceiling_facts(found: Ceilings) -> list[tuple[str, str]]:
 def jobs_table(found: Benchmark) -> Table:
     """One row a job: its error, its time, and that time as a multiple of the floor and of the fair peer's."""
     notes = [
-        "error: against an independent answer. x floor: time over the counted work at the ceilings. fair peer: the same",
-        "mathematics in NumPy, SciPy or torch, its time over ours at the same size.",
+        "error: against an independent answer. of the ceiling: what the counted work takes at the ceilings, over the time. fair",
+        "peer: the same mathematics in NumPy, SciPy or torch, its time over ours at the same size. memory: at most, in answers.",
         *(f"{job.key}: {note}" for job in found.jobs for note in job_notes(job, found.ceilings)),
     ]
     return Table("Jobs, each answer checked before it was timed", JOB_HEADER, [_job_row(job) for job in found.jobs], (0, 1, 2), notes=notes)
@@ -64,10 +66,20 @@ def job_notes(job: JobResult, ceilings: Ceilings) -> list[str]:
         notes.append(f"WRONG, {job.wrong}")
     if job.skipped:
         notes.append(f"skipped: {job.skipped}")
+    notes += [part_note(part) for part in job.parts]
     beside = [trace.float64 for trace in (job.before, job.after) if trace]
     if (share := _share(beside, ceilings)) < BUSY:
         notes.append(f"the machine was busy: {100 * share:.0f} % of its multiply-adds were to be had beside this job")
     return notes
+
+
+def part_note(part: PartResult) -> str:
+    """A part by itself, or the whole as a multiple of it."""
+    if part.ours is not None:
+        multiple = times(part.ours.median / part.timing.median)
+        return f"{multiple} {part.name} ({readable_seconds(part.timing.median)}), in turn on fresh memory"
+    share = "" if part.floor is None else f", {percent(part.floor / part.timing.median)} of the ceiling"
+    return f"{part.name} {readable_seconds(part.timing.median)}{share}"
 
 
 def peer_notes(peer: PeerResult, ceilings: Ceilings) -> list[str]:
@@ -92,8 +104,9 @@ def _job_row(job: JobResult) -> tuple[str, ...]:
         readable_error(job.error),
         readable_seconds(job.timing.median if job.timing else None),
         spread(job.timing),
-        _times(job.times_floor),
-        _times(fair.times_ours if fair else None) + (f" (n={fair.size['n']})" if fair and fair.size != job.size else ""),
+        percent(job.share),
+        times(fair.times_ours if fair else None) + (f" (n={fair.size['n']})" if fair and fair.size != job.size else ""),
+        _memory(job),
     )
 
 
@@ -104,12 +117,29 @@ def _peer_row(job: JobResult, peer: PeerResult) -> tuple[str, ...]:
         readable_size(peer.size),
         readable_error(peer.error),
         readable_seconds(peer.timing.median if peer.timing else None),
-        _times(peer.times_ours),
+        times(peer.times_ours),
     )
 
 
-def _times(value: float | None) -> str:
+def times(value: float | None) -> str:
+    """Two digits, as a multiple."""
     return "-" if value is None else number(float(f"{value:.2g}")) + "x"
+
+
+def percent(share: float | None) -> str:
+    """Two digits."""
+    return "-" if share is None else f"{number(float(f'{100 * share:.2g}'))} %"
+
+
+def _memory(job: JobResult) -> str:
+    """In answers, or by itself where the answer is small against what any call takes."""
+    if job.memory is None or job.answer is None or job.answers is None:
+        return "-"
+    return readable_bytes(job.memory) if job.answer < SMALL else times(job.answers)
+
+
+def readable_bytes(value: int) -> str:
+    return f"{number(float(f'{value / MIB:.2g}'))} MiB"
 
 
 def readable_error(value: float | None) -> str:
