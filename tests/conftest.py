@@ -62,3 +62,12 @@ def run_python(tmp_path: Path) -> RunPython:
         return done
 
     return run
+
+
+@pytest.fixture
+def small_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ceilings from arrays that are quickly filled: for tests that look at no time."""
+    from erffast.benchmark import ceilings
+
+    monkeypatch.setattr(ceilings, "MOST_ARRAY", 2**20)
+    monkeypatch.setattr(ceilings, "FFT_SIDE", 64)
