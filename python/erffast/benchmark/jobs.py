@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .cases import Case, Size
-from .positive import Deep, Direct, DirectSingle
+from .positive import Deep, Direct, DirectSingle, Tails
 from .signed import Signed, SignedCompact
 from .uniform import SmallCall, SmallParse, UniformImage, UniformProfiles
 
@@ -67,6 +67,13 @@ JOBS = {
             )
         ),
         Job("J4", "non-negative 7x7, error against the peak", Deep, ({"n": 500, "k": 7}, {"n": 5000, "k": 7})),
+        Job(
+            "J4p",
+            "non-negative 7x7, every pixel of the window",
+            Tails,
+            ({"n": 500, "k": 7}, {"n": 5000, "k": 7}),
+            ({"n": 200, "k": 7}, {"n": 500, "k": 7}),
+        ),
         Job(
             "J8",
             "signed 3x3, a batch of draws",

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from ..layers import Conv, Stack
 from ..propagation import gradient
 from ..result import ERF
-from .answers import answer_of, difference
+from .answers import Answer, answer_of, difference
 from .cases import Case, Peer, Size
+from .chains import convolved
 from .loops import numpy_loop, torch_loop
 from .products import Band, band_image, even_length
 from .results import Ceilings
 from .signed import product_work
-from .truths import Verdict, sums_error
+from .truths import Verdict, relative_error, sums_error
 
 Array = NDArray[np.float64]
 
@@ -100,3 +101,43 @@ class Deep(Case):
     def peers(self, found: ERF) -> Sequence[Peer]:
         given = self.band(found)
         return (Peer("NumPy product, told the band", lambda: band_image(self.kernels, given), fair=True),)
+
+
+class Tails(Case):
+    """Thousands of layers, every pixel of the window relative to itself.
+
+    The kernels are outer products of whole numbers, so that the truth is two chains; the engine asked for does not look.
+    """
+
+    counted = "the product on the frequencies that count, for every tile, and one write"
+
+    def __init__(self, size: Size, threads: int) -> None:
+        super().__init__(size, threads)
+        self.n, self.k = size["n"], size["k"]
+        self.net = Stack([Conv(self.k)], ndim=2) * self.n
+        self.lines = np.random.default_rng(4).integers(10, 51, (2, self.n, self.k)).astype(np.float64)
+        self.kernels = np.einsum("na,nb->nab", *self.lines)
+
+    def run(self) -> ERF:
+        return gradient(self.net, self.kernels, engine="spectral", accuracy="pixel", threads=self.threads)
+
+    def check(self, found: ERF) -> Verdict:
+        against = "the outer product of two 1-D chains in long double, each pixel relative to itself"
+        (rows, e), (columns, f) = (convolved(line, np.longdouble) for line in self.lines)
+        low, (height, width) = found.origin, found.shape
+        right = np.multiply.outer(rows[low[0] : low[0] + height], columns[low[1] : low[1] + width])
+        pixels = np.ldexp(found.image.astype(np.longdouble), int(found.exponent) - e - f)
+        return Verdict(relative_error(pixels, right), found.error, against)
+
+    def floor(self, ceilings: Ceilings, found: ERF) -> float:
+        std = math.sqrt(self.n * (self.k**2 - 1) / 12)
+        tiles = math.prod(math.ceil(side / (2.8 * std)) for side in found.shape)
+        # what a tile keeps of the spectrum: 9 standard deviations to each side, on a period of some 11 of the image's
+        most = math.ceil(9 * 11 / (2 * math.pi))
+        return tiles * product_work((2 * most + 1) * (most + 1), self.n, self.k) / ceilings.float64 + found.image.nbytes / ceilings.write
+
+    def peers(self, found: ERF) -> Sequence[Peer]:
+        def layers() -> Answer:
+            return answer_of(gradient(self.net, self.kernels, engine="direct", threads=self.threads))
+
+        return (Peer("erffast, layer by layer", layers, slow=True),)
