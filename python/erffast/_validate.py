@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -22,7 +22,7 @@ Nested: TypeAlias = tuple[Any, ...]  # a nested tuple of floats: an array that c
 
 def is_integer(value: object) -> bool:
     """True for Python and NumPy integers, not for bool."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_)
+    return type(value) is int or isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_)
 
 
 def integer(value: Any, name: str, *, least: int | None = None) -> int:
@@ -31,9 +31,10 @@ def integer(value: Any, name: str, *, least: int | None = None) -> int:
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if least is not None and value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
-    if abs(int(value)) > LARGEST:
+    count = int(value)
+    if abs(count) > LARGEST:
         raise ValueError(f"{name} must be within 2**62, got {value}")
-    return int(value)
+    return count
 
 
 def integers(value: Any, name: str, *, least: int | None = None) -> Ints:
@@ -96,16 +97,15 @@ def padding_pairs(value: Padding, kernel: tuple[int, ...], stride: tuple[int, ..
 
 def real(value: Any, name: str) -> float:
     """One finite real number."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    if type(value) is not float and (isinstance(value, bool) or not isinstance(value, numbers.Real)):
         raise TypeError(f"{name} must be a real number, got {value!r}")
     if not math.isfinite(value):
         raise ValueError(f"{name} must be finite, got {value}")
     return float(value)
 
 
-def choice(value: Any, name: str, options: Iterable[str]) -> str:
+def choice(value: Any, name: str, options: Collection[str]) -> str:
     """One of a few words."""
-    options = tuple(options)
     if value not in options:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
     return str(value)

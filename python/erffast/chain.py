@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import decimal
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -17,6 +16,7 @@ from .layers import Stack
 
 Array = NDArray[np.float64]
 Box = tuple[tuple[int, ...], tuple[int, ...]]  # first and last pixel
+Support = tuple[NDArray[np.bool_] | None, ...]  # per axis, marks of the taps that are not zero; None: none is zero
 
 # Gains multiply over up to millions of layers: 50 digits lose nothing, and the exponent has no limit a network could reach.
 GAINS = decimal.Context(prec=50, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[decimal.InvalidOperation, decimal.DivisionByZero])
@@ -103,9 +103,11 @@ class Chain:
         for axis, (low, high) in enumerate(zip(*self.box, strict=True)):
             runs = [run for step, s in zip(self.steps, supports, strict=True) for run in _axis_runs(step, axis, s)]  # type: ignore[arg-type]
             origin, reached = geometry.reach_of_axis(runs, self.unit[axis])
-            mask = np.zeros(high - low + 1, dtype=bool)
-            mask[origin - low : origin - low + len(reached)] = reached
-            masks.append(mask)
+            if len(reached) < high - low + 1:
+                mask = np.zeros(high - low + 1, dtype=bool)
+                mask[origin - low : origin - low + len(reached)] = reached
+                reached = mask
+            masks.append(reached)
         return tuple(masks)
 
 
@@ -120,11 +122,11 @@ def distinct(kernels: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 # ------------------------------------------------------------------------------------------------ reach
 
 
-def _axis_supports(step: Step) -> list[tuple[NDArray[np.bool_], ...]] | None:
+def _axis_supports(step: Step) -> list[Support] | None:
     """Per kernel of the run and per axis, the taps that are not zero; None where a kernel's taps are no product of axes."""
     if step.kernels.all():
-        return [tuple(np.ones(k, dtype=bool) for k in step.kernel)]
-    found = []
+        return [(None,) * len(step.kernel)]
+    found: list[Support] = []
     for kernel in step.kernels:
         taps = kernel.reshape(-1, *step.kernel) != 0
         if not (taps == taps[0]).all():
@@ -139,11 +141,21 @@ def _axis_supports(step: Step) -> list[tuple[NDArray[np.bool_], ...]] | None:
     return found
 
 
-def _axis_runs(step: Step, axis: int, supports: list[tuple[NDArray[np.bool_], ...]]) -> Iterable[AxisRun]:
+def _axis_runs(step: Step, axis: int, supports: list[Support]) -> list[AxisRun]:
     extent = None if step.extent is None else step.extent[axis]
+    whole = AxisRun(
+        step.kernel[axis],
+        supports[0][axis],
+        step.stride[axis],
+        step.dilation[axis],
+        step.before[axis],
+        extent,
+        step.growth[axis],
+        step.count,
+    )
     if len(supports) == 1:
-        yield AxisRun(supports[0][axis], step.stride[axis], step.dilation[axis], step.before[axis], extent, step.growth[axis], step.count)
-        return
-    for i, masks in enumerate(supports):
-        here = None if extent is None else extent + i * step.growth[axis]
-        yield AxisRun(masks[axis], step.stride[axis], step.dilation[axis], step.before[axis], here, 0, 1)
+        return [whole]
+    return [
+        whole._replace(taps=masks[axis], extent=None if extent is None else extent + i * whole.growth, growth=0, times=1)
+        for i, masks in enumerate(supports)
+    ]

@@ -43,11 +43,11 @@ def smallest_box(chain: Chain, outcomes: list[Outcome], tol: float) -> Box:
     """The smallest box that leaves out at most `tol` of the mass of any draw, the same share at each side of each axis."""
     low, high = list(chain.box[1]), list(chain.box[0])
     tol /= 1 + _uncertainty(outcomes)
+    budgets = [max(tol / 2, tol - trimmed) / (2 * chain.ndim) for trimmed in _trimmed(outcomes).tolist()]
     for outcome in outcomes:
-        for draw in range(outcome.draws):
+        for draw, budget in enumerate(budgets):
             if not outcome.alive(draw):
                 continue
-            budget = max(tol / 2, tol - float(sum(o.trimmed[draw] for o in outcomes))) / (2 * chain.ndim)
             for axis in outcome.axes:
                 first, last = outcome.span(draw, axis)
                 mass = outcome.marginal(draw, axis)
@@ -64,9 +64,14 @@ def _uncertainty(outcomes: list[Outcome]) -> float:
     return 2 * float(sum(o.rounding.max() for o in outcomes)) + SUMS
 
 
+def _trimmed(outcomes: list[Outcome]) -> Array:
+    """Per draw, the share of the mass left out by trimming, all axes together."""
+    return sum((o.trimmed for o in outcomes[1:]), start=outcomes[0].trimmed)
+
+
 def _leading(mass: Array, budget: float) -> int:
     """How many entries from the front hold at most `budget` together. Summed from the small end: no cancellation."""
-    return min(int(np.searchsorted(np.cumsum(mass), budget, side="right")), len(mass) - 1)
+    return min(int(mass.cumsum().searchsorted(budget, side="right")), len(mass) - 1)
 
 
 def missing_share(outcomes: list[Outcome], crop: Box) -> float:
@@ -101,8 +106,7 @@ def lost_share(chain: Chain, outcomes: list[Outcome], crop: Box, written: list[N
 
     Mass is the image of a variance, the square of a gradient.
     """
-    trimmed = float(np.max(sum(o.trimmed for o in outcomes)))
-    if crop == chain.box and trimmed == 0:
+    if crop == chain.box and not _trimmed(outcomes).any():
         return 0.0, True
     if chain.signed and not chain.non_negative:
         return _energy_outside(outcomes, written), False
@@ -117,7 +121,7 @@ def lost_share(chain: Chain, outcomes: list[Outcome], crop: Box, written: list[N
                 begin, end = max(crop[0][axis] - first, 0), max(crop[1][axis] + 1 - first, 0)
                 outside[draw] += (mass[:begin].sum() + mass[end:].sum()) / mass.sum()
             scale[draw] *= mass.sum()
-    outside = (outside + sum(o.trimmed for o in outcomes)) * (1 + _uncertainty(outcomes))
+    outside = (outside + _trimmed(outcomes)) * (1 + _uncertainty(outcomes))
     if chain.signed:
         # squares left out are at most the square of the mass left out, against at least the square of the peak
         outside = np.minimum(outside, (outside * scale) ** 2)

@@ -55,7 +55,7 @@ class Outcome:
         self.dtype = dtype
         self._remedy = remedy
         self._images = images
-        self._rects = images.rects()
+        self._rects: list[list[int]] = images.rects().tolist()  # first row and column, height, width
         self.peaks: Array = images.peaks()
         self.exponents: NDArray[np.int64] = images.exponents() + exponents
         self.border: Array = images.borders()
@@ -72,9 +72,8 @@ class Outcome:
 
     def span(self, draw: int, axis: int) -> tuple[int, int]:
         """First and last pixel along an axis."""
-        native = self._native(axis)
-        low = int(self._rects[draw, native])
-        return low, low + int(self._rects[draw, native + 2]) - 1
+        native, rect = self._native(axis), self._rects[draw]
+        return rect[native], rect[native] + rect[native + 2] - 1
 
     def marginal(self, draw: int, axis: int) -> Array:
         """Mass along an axis, in units of the peak; from the first pixel of `span`."""
@@ -84,7 +83,7 @@ class Outcome:
         """The smallest positive pixel of a box, in units of the peak."""
         sides = []
         for native in (0, 1):
-            low, n = int(self._rects[draw, native]), int(self._rects[draw, native + 2])
+            low, n = self._rects[draw][native], self._rects[draw][native + 2]
             axis = self._axis(native)
             first, last = (low, low + n - 1) if axis is None else (box[0][axis], box[1][axis])
             begin = min(max(first - low, 0), n)
@@ -97,11 +96,11 @@ class Outcome:
 
     def write(self, box: Box, factors: Array) -> NDArray[Any]:
         """Pixels of a box times one factor per draw: [draws, *shape of these axes]."""
-        shape = tuple(box[1][a] - box[0][a] + 1 for a in self.axes)
+        shape = [box[1][a] - box[0][a] + 1 for a in self.axes]
         out = reserve((self.draws, *shape), self.dtype, self._remedy)
         self.written_peaks = self.peaks * factors
         corner = [box[0][a] for a in self.axes]
-        y0, x0 = corner if len(corner) == 2 else (int(self._rects[0, 0]), corner[0])
+        y0, x0 = corner if len(corner) == 2 else (self._rects[0][0], corner[0])
         self._images.write(out.reshape(self.draws, *(shape if len(shape) == 2 else (1, *shape))), y0, x0, factors)
         return out
 
@@ -159,13 +158,13 @@ def _work(chain: Chain) -> int:
     return chain.layers * (chain.draws or 1)
 
 
-def _scaled(kernels: Array) -> tuple[Array, NDArray[np.int64]]:
+def _scaled(kernels: Array) -> tuple[Array, NDArray[np.intc]]:
     """Kernels with their largest tap in [0.5, 1), and the powers of two taken out, [n_kernels, tap_draws].
 
     So weights of any size are normal numbers in any dtype.
     """
-    shifts = np.frexp(np.abs(kernels).max(axis=tuple(range(2, kernels.ndim))))[1]
-    return np.ldexp(kernels, -shifts.reshape(*shifts.shape, *(1,) * (kernels.ndim - 2))), shifts.astype(np.int64)
+    shifts = np.frexp(np.abs(kernels).reshape(*kernels.shape[:2], -1).max(axis=2))[1]
+    return np.ldexp(kernels, -shifts.reshape(*shifts.shape, *(1,) * (kernels.ndim - 2))), shifts
 
 
 def _run(step: Step, kernels: Array, axes: Sequence[int], dtype: str) -> tuple[Any, ...]:
@@ -216,8 +215,7 @@ def _outer_scale(sides: list[Array], kernel: list[int], *, exact: bool) -> Array
 
 
 def _propagate(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...], dtype: str, trim: float, resources: Resources) -> Outcome:
-    unit = tuple(chain.unit[a] for a in axes)
-    native_unit = (0, unit[0]) if len(unit) == 1 else unit
+    native_unit = (0, *[chain.unit[a] for a in axes])[-2:]
     draws = chain.draws or 1
     limit = resources.memory
     if chain.bounded or any(step.kernels.shape[2:4] != (1, 1) for step in chain.steps):

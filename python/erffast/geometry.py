@@ -82,8 +82,8 @@ class ReceptiveField:
 
     def box(self, unit: Sequence[int], input_size: Sequence[int] | None = None) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """First and last input pixel `unit` sees, cut by the map where there is one."""
-        low = tuple(s + j * u for s, j, u in zip(self.start, self.jump, unit, strict=True))
-        high = tuple(a + n - 1 for a, n in zip(low, self.size, strict=True))
+        low = tuple([s + j * u for s, j, u in zip(self.start, self.jump, unit, strict=True)])
+        high = tuple([a + n - 1 for a, n in zip(low, self.size, strict=True)])
         if input_size is None:
             return low, high
         return tuple(max(a, 0) for a in low), tuple(min(b, n - 1) for b, n in zip(high, input_size, strict=True))
@@ -115,8 +115,7 @@ def receptive_field(net: Layer | Any, *, layer: str | int | None = None) -> Rece
     (10, 10)
     """
     net = upto(as_stack(net), layer)
-    last = next(reversed(list(net.parts)), None)
-    return _as_field(span_of(net), last[0].label if last else None, net)
+    return _as_field(span_of(net), net.parts[-1][0].label, net)
 
 
 def as_stack(net: Any) -> Stack:
@@ -152,8 +151,7 @@ def window_spans(layer: Layer, ndim: int) -> tuple[Span, ...]:
     """The affine map of one layer, per axis."""
     if not isinstance(layer, _Window):
         return (Span(),) * ndim
-    kernel, stride, dilation, padding = layer.geometry(ndim)
-    return tuple(Span(s, -p[0], d * (k - 1)) for k, s, d, p in zip(kernel, stride, dilation, padding, strict=True))
+    return tuple([Span(s, -p[0], d * (k - 1)) for k, s, d, p in zip(*layer.geometry(ndim), strict=True)])
 
 
 def span_of(net: Stack) -> tuple[Span, ...]:
@@ -161,18 +159,18 @@ def span_of(net: Stack) -> tuple[Span, ...]:
     total = (Span(),) * net.ndim
     for part, count in net.parts:
         spans = span_of(part) if isinstance(part, Stack) else window_spans(part, net.ndim)
-        total = tuple(t.then(s.times(count)) for t, s in zip(total, spans, strict=True))
-    if any(max(t.jump, t.extra, -t.start) > LARGEST for t in total):
+        total = tuple([t.then(s.times(count)) for t, s in zip(total, spans, strict=True)])
+    if any([max(t.jump, t.extra, -t.start) > LARGEST for t in total]):
         raise OverflowError("the receptive field exceeds 2**62 pixels; coordinates are limited to that")
     return total
 
 
 def _as_field(spans: tuple[Span, ...], name: str | None, net: Stack | None = None) -> ReceptiveField:
     return ReceptiveField(
-        size=tuple(s.extra + 1 for s in spans),
-        jump=tuple(s.jump for s in spans),
-        start=tuple(s.start for s in spans),
-        centre=tuple(s.start + s.extra / 2 for s in spans),
+        size=tuple([s.extra + 1 for s in spans]),
+        jump=tuple([s.jump for s in spans]),
+        start=tuple([s.start for s in spans]),
+        centre=tuple([s.start + s.extra / 2 for s in spans]),
         name=name,
         net=net,
     )
@@ -255,9 +253,10 @@ def _shrunk(part: Layer, count: int, before: tuple[int, ...], after: tuple[int, 
 
 
 class AxisRun(NamedTuple):
-    """`times` equal window layers along one axis; `taps` marks the taps that are not zero."""
+    """`times` equal window layers along one axis."""
 
-    taps: NDArray[np.bool_]
+    size: int  # taps of the window
+    taps: NDArray[np.bool_] | None  # marks those that are not zero; None: none is zero
     stride: int
     dilation: int
     before: int
@@ -281,19 +280,56 @@ def reach_of_axis(runs: Sequence[AxisRun], unit: int) -> tuple[int, NDArray[np.b
     origin, mask : int, bool array
         ``mask[i]`` tells whether pixel ``origin + i`` is reached.
     """
-    origin, mask = unit, np.ones(1, dtype=bool)
+    origin, n, runs = _without_holes(runs, unit)
+    mask = np.ones(n, dtype=bool)
     for run in runs:
+        taps = np.ones(run.size, dtype=bool) if run.taps is None else run.taps
         if run.times > 1 and run.stride == 1 and run.extent is None:
-            origin, mask = origin - run.before * run.times, _spread(mask, _repeat_taps(run.taps, run.times), run.dilation)
+            origin, mask = origin - run.before * run.times, _spread(mask, _repeat_taps(taps, run.times), run.dilation)
             continue
         for i in range(run.times):
-            mask = _spread(_upsampled(mask, run.stride), run.taps, run.dilation)
+            mask = _spread(_upsampled(mask, run.stride), taps, run.dilation)
             origin = run.stride * origin - run.before
             if run.extent is not None:
                 origin, mask = _clipped(origin, mask, run.extent + i * run.growth)
             if not len(mask):  # the unit sees nothing but padding: no further layer adds a pixel
                 return origin, mask
     return origin, mask
+
+
+def _without_holes(runs: Sequence[AxisRun], unit: int) -> tuple[int, int, Sequence[AxisRun]]:
+    """The first pixel and the number of pixels reached, as long as there are no holes; and the runs from the one that leaves some.
+
+    Few networks leave any, and for all others two numbers a layer tell what is reached.
+    """
+    low, n = unit, 1
+    for index, run in enumerate(runs):
+        grows = run.dilation * (run.size - 1)
+        if run.extent is None and run.stride == 1 and _leaves_no_hole(run, n):  # as it grows, the less so
+            low, n = low - run.times * run.before, n + run.times * grows
+            continue
+        for i in range(run.times):
+            if not _leaves_no_hole(run, n):
+                left = run._replace(times=run.times - i, extent=run.extent and run.extent + i * run.growth)
+                return low, n, [left, *runs[index + 1 :]]
+            low, n = run.stride * low - run.before, run.stride * (n - 1) + grows + 1
+            if run.extent is not None:
+                first, past = max(low, 0), min(low + n, run.extent + i * run.growth)
+                low, n = first, max(past - first, 0)
+            if n == 0:
+                return low, n, ()
+    return low, n, ()
+
+
+def _leaves_no_hole(run: AxisRun, n: int) -> bool:
+    """Whether `n` neighbours reach pixels without a hole through a layer of the run."""
+    if run.taps is not None:
+        return False
+    if n == 1:
+        return run.size == 1 or run.dilation == 1
+    if run.stride == 1:
+        return run.size == 1 or run.dilation <= n
+    return run.dilation == 1 and run.stride <= run.size
 
 
 def _repeat_taps(taps: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:

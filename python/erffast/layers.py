@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass, field, fields
-from typing import Any, Literal, NoReturn, Self
+from functools import cached_property, lru_cache
+from typing import Any, ClassVar, Literal, NoReturn, Self, TypeAlias
 
 from numpy.typing import ArrayLike
 
@@ -31,7 +32,7 @@ class Layer:
     def __add__(self, other: Layer) -> Stack:
         return Stack([self, other])
 
-    @property
+    @cached_property
     def label(self) -> str:
         """The given name, or the text form."""
         return getattr(self, "name", None) or str(self)
@@ -52,8 +53,7 @@ class Layer:
 
 def _set(layer: Layer, **values: Any) -> None:
     """Assign during the construction of a frozen dataclass."""
-    for name, value in values.items():
-        object.__setattr__(layer, name, value)
+    vars(layer).update(values)
 
 
 def _sides(value: Ints) -> str:
@@ -66,28 +66,36 @@ def _shortest(value: float) -> str:
     return text if float(text) == value else repr(value)
 
 
+Geometry: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[Pair, ...]]
+
+
+@lru_cache(maxsize=256)  # a deep network has few different windows
+def _spelled_out(kernel: Ints, stride: Ints | None, dilation: Ints, padding: Padding, ndim: int) -> Geometry:
+    sides = check.per_axis(kernel, ndim, "kernel")
+    strides = check.per_axis(kernel if stride is None else stride, ndim, "stride")
+    dilations = check.per_axis(dilation, ndim, "dilation")
+    return sides, strides, dilations, check.padding_pairs(padding, sides, strides, dilations)
+
+
 class _Window(Layer):
     """What convolutions and pools share: a window that slides over the map."""
 
+    usual_stride: ClassVar[int | None] = 1  # what the text form leaves out
     kernel: Ints
     stride: Ints | None
     padding: Padding
     dilation: Ints
 
-    def geometry(self, ndim: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[Pair, ...]]:
+    def geometry(self, ndim: int) -> Geometry:
         """kernel, stride, dilation and (before, after) padding, spelled out for `ndim` axes."""
-        kernel = check.per_axis(self.kernel, ndim, "kernel")
-        stride = check.per_axis(self.kernel if self.stride is None else self.stride, ndim, "stride")
-        dilation = check.per_axis(self.dilation, ndim, "dilation")
-        return kernel, stride, dilation, check.padding_pairs(self.padding, kernel, stride, dilation)
+        return _spelled_out(self.kernel, self.stride, self.dilation, self.padding, ndim)
 
     def check_ndim(self, ndim: int) -> None:
         self.geometry(ndim)
 
     def _suffixes(self) -> str:
         """Stride, dilation and padding in the text form."""
-        usual = None if isinstance(self, MaxPool | AvgPool) else 1
-        text = "" if self.stride is None or self.stride == usual else f"/{_sides(self.stride)}"
+        text = "" if self.stride is None or self.stride == self.usual_stride else f"/{_sides(self.stride)}"
         text += "" if self.dilation == 1 else f":d{_sides(self.dilation)}"
         if self.padding in ("same", "valid"):
             return text + f":{self.padding}"
@@ -166,6 +174,8 @@ class MaxPool(_Window):
     ceil_mode: bool = False
     name: str | None = field(default=None, compare=False)
 
+    usual_stride = None
+
     def __post_init__(self) -> None:
         _check_pool(self)
         _set(self, dilation=check.integers(self.dilation, "dilation", least=1))
@@ -191,6 +201,7 @@ class AvgPool(_Window):
     name: str | None = field(default=None, compare=False)
 
     dilation = 1
+    usual_stride = None
 
     def __post_init__(self) -> None:
         _check_pool(self)
@@ -433,10 +444,12 @@ def _rebuild(parts: tuple[tuple[Layer, int], ...], ndim: int) -> Stack:
 
 def _append(parts: list[tuple[Layer, int]], part: Layer, count: int) -> None:
     """Append to a run-length encoding, merging with an equal last part."""
-    if parts and type(parts[-1][0]) is type(part) and parts[-1][0] == part and parts[-1][0].label == part.label:
-        parts[-1] = (parts[-1][0], parts[-1][1] + count)
-    else:
-        parts.append((part, count))
+    if parts:
+        last, before = parts[-1]
+        if last is part or (type(last) is type(part) and last == part and last.label == part.label):
+            parts[-1] = (last, before + count)
+            return
+    parts.append((part, count))
 
 
 class _Later(Layer):

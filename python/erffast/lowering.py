@@ -7,6 +7,7 @@ which never touch a pixel on the way. Layers that only multiply (activations, no
 from __future__ import annotations
 
 import decimal
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from . import _validate as check
 from . import geometry
-from .chain import GAINS, Chain, Step
+from .chain import GAINS, Box, Chain, Step
 from .geometry import ReceptiveField, Span
 from .layers import Activation, AvgPool, Conv, Dropout, MaxPool, Norm, Scale, Stack
 from .places import Place, place
@@ -42,9 +43,12 @@ def _located(net: Stack, input_size: Any, unit: Any) -> tuple[tuple[int, ...] | 
     return extent, at
 
 
-def _box(fieldnd: ReceptiveField, unit: tuple[int, ...], extent: tuple[int, ...] | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    if any(abs(pixel) > FARTHEST for corner in fieldnd.box(unit) for pixel in corner):
+def _box(fieldnd: ReceptiveField, unit: tuple[int, ...], extent: tuple[int, ...] | None) -> Box:
+    low, high = fieldnd.box(unit)
+    if min(low) < -FARTHEST or max(high) > FARTHEST:
         raise ValueError(f"unit {unit} is too far out: it sees pixels beyond 2**46, where a float no longer tells their hundredths")
+    if extent is None:
+        return low, high
     box = fieldnd.box(unit, extent)
     if any(high < low for low, high in zip(*box, strict=True)):
         raise ValueError(f"unit {unit} sees padding only: no pixel of the map {extent} can change it")
@@ -112,10 +116,13 @@ def _variance_steps(places: Sequence[Place], ndim: int) -> tuple[list[Step], Dec
     gain = Decimal(1)
     closed = reject_lags(places)  # True: the pools go into one closed form
     for item in reversed(places):
-        layer, taps = item.layer, int(np.prod(item.kernel))
-        if isinstance(layer, Conv):
-            kernel = np.ones(item.kernel) if layer.tap_variance is None else np.array(layer.tap_variance)
-            total = sum((Decimal(v) for v in kernel.ravel().tolist()), Decimal(0))
+        layer, taps = item.layer, math.prod(item.kernel)
+        if isinstance(layer, Conv) and layer.tap_variance is None:
+            gain *= Decimal(taps) ** -item.count
+            steps.append(item.step(_ones(item)))
+        elif isinstance(layer, Conv):
+            kernel = np.array(layer.tap_variance)
+            total = sum(map(Decimal, kernel.ravel().tolist()), Decimal(0))
             gain *= total**-item.count
             steps.append(item.step(kernel[None, None, None, None]))
         elif isinstance(layer, AvgPool) and closed:
@@ -168,7 +175,7 @@ def lower_gradient(net: Any, weights: Any, input_size: Any = None, unit: Any = N
             if isinstance(item.layer, Conv):
                 steps.extend(_conv_steps(item, given))
             else:
-                gain *= Decimal(int(np.prod(item.kernel))) ** -item.count
+                gain *= Decimal(math.prod(item.kernel)) ** -item.count
                 steps.append(item.step(_ones(item), shared=True, scales=divisor_scales(item, power=1)))
     steps = steps or [_identity(net.ndim)]
     channels = next((s.kernels.shape[2] for s in steps if not s.shared), 1)

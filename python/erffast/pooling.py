@@ -8,6 +8,7 @@ convolutions ``v`` and fixed filters ``a`` serves, ``V = (v_1 * v_2 * ...) * |a_
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._validate import Ints
 from .layers import Activation, AvgPool, Conv, MaxPool, Stack
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ def max_pool_scale(item: Place) -> dict[str, Any]:
     if item.extent is None:
         return {}
     counts = [_valid_taps(item, axis, padded=False) for axis in range(len(item.kernel))]
-    whole = int(np.prod(item.kernel))
+    whole = math.prod(item.kernel)
     if all((c == k).all() for c, k in zip(counts, item.kernel, strict=True)):
         return {}
     if item.run.gate is None:
@@ -115,17 +117,20 @@ def correlates_gates(net: Stack) -> bool:
     1/4 + 1/(4 pi), not 1/4. With many input channels a single weight says nothing about a gate, and they do.
     """
 
+    def wide(kernel: Ints) -> bool:
+        return kernel > 1 if isinstance(kernel, int) else max(kernel) > 1
+
     def climb(stack: Stack, stage: int) -> int:
         for part, count in stack.parts:
             for _ in range(min(count, 3)):
                 if isinstance(part, Stack):
                     stage = climb(part, stage)
                 elif stage == 0:
-                    stage += isinstance(part, Conv) and np.max(part.kernel) > 1
+                    stage += isinstance(part, Conv) and wide(part.kernel)
                 elif stage == 1:
                     stage += isinstance(part, Activation) and part.name != "identity"
                 elif stage == 2:
-                    stage += isinstance(part, AvgPool) and np.max(part.kernel) > 1
+                    stage += isinstance(part, AvgPool) and wide(part.kernel)
         return stage
 
     return climb(net, 0) == 3
@@ -134,19 +139,13 @@ def correlates_gates(net: Stack) -> bool:
 def _folding(places: Sequence[Place]) -> list[Place]:
     """The pools, from the output, that would fold other lags into lag 0."""
     found: list[Place] = []
-    lags: Lags | None = None
+    if not any(isinstance(item.layer, AvgPool) for item in places):
+        return found  # nothing gives a lag other than 0
+    axes = range(len(places[0].kernel))
+    lags: Lags = [{0} for _ in axes]
     # beyond this distance no lag can come back to 0
-    left = (
-        [
-            sum(p.dilation[a] * (p.kernel[a] - 1) * min(p.count, 10**6) for p in places if not isinstance(p.layer, Conv))
-            for a in range(len(places[0].kernel))
-        ]
-        if places
-        else []
-    )
+    left = [sum(p.dilation[a] * (p.kernel[a] - 1) * min(p.count, 10**6) for p in places if not isinstance(p.layer, Conv)) for a in axes]
     for item in reversed(places):
-        if lags is None:
-            lags = [{0} for _ in item.kernel]
         pool = not isinstance(item.layer, Conv)
         for _ in range(item.count if pool or set(item.stride) != {1} else 1):
             if pool and _folds(lags, item):

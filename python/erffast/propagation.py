@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -237,7 +237,8 @@ def _solve(chain: Chain, request: Request) -> ERF:
 
 def _carried_out(chain: Chain, request: Request, choice: Choice) -> ERF:
     with meter(request.progress) as counted:
-        resources = Resources(request.threads, _backend.memory_limit(), counted, _remedy(chain, request, choice))
+        limit = _backend.memory_limit(_most_bytes(chain, request, choice))
+        resources = Resources(request.threads, limit, counted, _remedy(chain, request, choice))
         outcomes, crop = _run(chain, request, choice, resources)
     return _result(chain, request, outcomes, crop, choice)
 
@@ -263,6 +264,14 @@ def _run_spectral(chain: Chain, request: Request, choice: Choice, box: Box | Non
         return run(chain, box=box, tol=request.tol, resources=resources)
     outcomes = spectral.run_signed(chain, request.tol, request.period, request.dtype, resources, choice.factors)
     return outcomes, box or chain.box
+
+
+def _most_bytes(chain: Chain, request: Request, choice: Choice) -> int:
+    """What a run takes, but for a factor of a few: working images for each thread, and the answer."""
+    pixels = math.prod(chain.field.size) if choice.factors is None else sum(chain.field.size)
+    channels = max(chain.channels, *[step.groups * step.kernels.shape[3] for step in chain.steps])
+    draws = chain.draws or 1
+    return 8 * pixels * (4 * channels * min(draws, request.threads) + 2 * draws)
 
 
 def _remedy(chain: Chain, request: Request, choice: Choice) -> str:
@@ -303,27 +312,31 @@ def _run_trimmed(chain: Chain, run: Any, box: Box | None, tol: float, per_pixel:
 # ------------------------------------------------------------------------------------------------ the result
 
 
+LOG2_10 = math.log2(10)
+
+
 def _gain(gain: Decimal) -> tuple[float, int]:
-    """A gain as (mantissa in [1, 2) with its sign, power of two)."""
-    with localcontext(GAINS):
-        size = abs(gain)
-        exponent = int((size.ln() / Decimal(2).ln()).to_integral_value(rounding="ROUND_FLOOR")) if size != 1 else 0
-        mantissa = float(size / Decimal(2) ** exponent)
-    return math.copysign(mantissa, gain), exponent
+    """A gain as (mantissa in [0.5, 1) with its sign, power of two)."""
+    near = math.floor(gain.adjusted() * LOG2_10)  # what is left is well within the range of a float
+    mantissa, rest = math.frexp(GAINS.divide(gain, GAINS.power(2, near)))
+    return mantissa, near + rest
 
 
 def _result(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choice: Choice) -> ERF:
     mantissa, power = _gain(chain.gain)
-    alive = np.all([o.peaks > 0 for o in outcomes], axis=0)
-    exponents = np.zeros(len(alive), dtype=np.int64)
+    alive = np.logical_and.reduce([o.peaks > 0 for o in outcomes])
+    dead = len(alive) - np.count_nonzero(alive)
+    exponents = np.full(len(alive), power)
     written = []
     for index, outcome in enumerate(outcomes):
         # the constant gain's remainder multiplies the image here, once
         scale = mantissa if index == 0 else 1.0
-        shift = np.frexp(np.where(alive, outcome.peaks, 0.5) * abs(scale))[1].astype(np.int64)
-        written.append(outcome.write(crop, np.where(alive, np.ldexp(scale, -shift), 0.0)))
+        shift = np.frexp(outcome.peaks * abs(scale))[1]
+        factors = np.ldexp(scale, -shift)
+        written.append(outcome.write(crop, np.where(alive, factors, 0.0) if dead else factors))
         exponents += outcome.exponents + shift
-    exponents = np.where(alive, exponents + power, 0)
+    if dead:
+        exponents[~alive] = 0
     lost, lost_is_bound = cropping.lost_share(chain, outcomes, crop, written)
     if choice.engine == "spectral" and lost > 0:
         lost_is_bound = lost_is_bound and all(o.bounded for o in outcomes)
@@ -339,9 +352,7 @@ def _result(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choi
         method=chain.method,  # type: ignore[arg-type]
         assumptions=chain.assumptions,
         reduction="signed" if chain.signed else "square",
-        border=float(np.max(1 - np.prod([1 - o.border for o in outcomes], axis=0)))
-        if len(outcomes) > 1
-        else float(outcomes[0].border.max()),
+        border=_border(outcomes) if chain.bounded else 0.0,
         lost=lost,
         lost_is_bound=lost_is_bound,
         error=error,
@@ -349,11 +360,18 @@ def _result(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choi
         accuracy="pixel" if choice.per_pixel else "peak",
         engine=choice.engine,
         reason=choice.reason,
-        dead=int((~alive).sum()),
+        dead=dead,
         unit=chain.unit,
         input_size=chain.input_size,
         reach=chain.reach,
     )
+
+
+def _border(outcomes: list[Any]) -> float:
+    """Share of the mass that left through padding, of the worst draw."""
+    if len(outcomes) == 1:
+        return float(outcomes[0].border.max())
+    return float(np.max(1 - np.prod([1 - o.border for o in outcomes], axis=0)))
 
 
 def _error(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choice: Choice) -> tuple[float, bool]:
@@ -366,6 +384,6 @@ def _error(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choic
         return final + float(sum(o.errors.max() for o in outcomes)), all(o.bounded for o in outcomes)
     if not chain.non_negative:
         return choice.estimate + final, False
-    rounding = choice.estimate + float(np.sum([o.rounding.max() for o in outcomes])) + final
+    rounding = choice.estimate + sum([float(o.rounding.max()) for o in outcomes]) + final
     missing = cropping.missing_share(outcomes, crop) if choice.per_pixel else cropping.missing_of_peak(outcomes)
     return rounding + missing, True

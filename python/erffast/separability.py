@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from .chain import Chain, Step, distinct
 
 Array = NDArray[np.float64]
 TOLERANCE = 4 * np.finfo(np.float64).eps  # what rounding a product of two factors can leave
+REMEMBERED = 1024  # bytes of kernels whose factors are kept: 11 x 11 taps
+FEW = 16  # of many kernels, looked at first: most chains that are not separable show it there
 
 
 def rank_one(kernels: Array) -> tuple[Array, Array] | None:
@@ -28,6 +31,13 @@ def rank_one(kernels: Array) -> tuple[Array, Array] | None:
     -------
     rows, columns : float64 [n, rows], [n, columns]
     """
+    if len(kernels) > 2 * FEW and _factored(kernels[:FEW], lenient=True) is None:
+        return None
+    return _factored(kernels)
+
+
+def _factored(kernels: Array, *, lenient: bool = False) -> tuple[Array, Array] | None:
+    """`rank_one`; `lenient`: by the tolerance of the largest tap, whatever the signs."""
     n, _, width = kernels.shape
     each = np.arange(n)
     pivot = np.abs(kernels).reshape(n, -1).argmax(axis=1)
@@ -36,14 +46,14 @@ def rank_one(kernels: Array) -> tuple[Array, Array] | None:
     rows = kernels[each, :, j]
     columns = kernels[each, i, :] / peak[:, None]
     product = rows[:, :, None] * columns[:, None, :]
-    if (np.abs(kernels - product) > TOLERANCE * _scale(kernels)).any():
+    if (np.abs(kernels - product) > TOLERANCE * _scale(kernels, lenient=lenient)).any():
         return None
     return rows, columns
 
 
-def _scale(kernels: Array) -> Array:
+def _scale(kernels: Array, *, lenient: bool = False) -> Array:
     """What an error of a tap is measured by: the tap, or where there are negative ones the largest of its kernel."""
-    if kernels.min() >= 0:
+    if not lenient and kernels.min() >= 0:
         return kernels
     return np.asarray(np.abs(kernels).max(axis=tuple(range(1, kernels.ndim)), keepdims=True))
 
@@ -73,22 +83,34 @@ def expected_deviation(steps: Sequence[Step], factors: Sequence[tuple[Array, ...
 
 def deviations(step: Step, axes: tuple[Array, ...]) -> Array:
     """Per kernel of a run, how far the product of its factors is from it at most (of all draws), measured as in `rank_one`."""
-    kernels = step.kernels.reshape(-1, *step.kernel)
+    if step.kernels.nbytes <= REMEMBERED:
+        return _known_deviations(step.kernels.shape, step.kernels.tobytes(), tuple([factor.tobytes() for factor in axes]))
+    return _deviations(step.kernels, axes)
+
+
+def _deviations(every: Array, axes: tuple[Array, ...]) -> Array:
+    kernels = every.reshape(-1, *every.shape[4:])
     product = np.ones(len(kernels), dtype=np.longdouble)
     for factor in axes:
         product = product[..., None] * factor.reshape(len(kernels), *(1,) * (product.ndim - 1), -1)
     scale = _scale(kernels)
     # the products' own rounding, where long double is no wider than double
     apart = np.abs(kernels - product) / np.where(scale > 0, scale, 1) + np.finfo(np.longdouble).eps
-    return np.asarray(apart.reshape(*step.kernels.shape[:2], -1).max(axis=(1, 2)), dtype=np.float64)
+    return np.asarray(apart.reshape(*every.shape[:2], -1).max(axis=(1, 2)), dtype=np.float64)
 
 
 def axis_kernels(step: Step) -> tuple[Array, ...] | None:
     """Per axis, the 1-D kernels [n_kernels, tap_draws, taps] of a step, or None where it is not separable."""
     if step.gate is not None or step.kernels.shape[2:4] != (1, 1):
         return None
-    lead, sides = step.kernels.shape[:2], step.kernel
-    rest = step.kernels.reshape(-1, *sides)
+    if step.kernels.nbytes <= REMEMBERED:
+        return _known_factors(step.kernels.shape, step.kernels.tobytes())
+    return _factors(step.kernels)
+
+
+def _factors(kernels: Array) -> tuple[Array, ...] | None:
+    lead, sides = kernels.shape[:2], kernels.shape[4:]
+    rest = kernels.reshape(-1, *sides)
     factors = []
     for axis in range(len(sides) - 1):
         split = rank_one(rest.reshape(len(rest), sides[axis], -1))
@@ -98,6 +120,22 @@ def axis_kernels(step: Step) -> tuple[Array, ...] | None:
         rest = split[1].reshape(len(rest), *sides[axis + 1 :])
     factors.append(rest.reshape(*lead, -1))
     return tuple(factors)
+
+
+# The same few small kernels are met in layer after layer and call after call: their factors are found once.
+
+
+@lru_cache(maxsize=64)
+def _known_factors(shape: tuple[int, ...], taps: bytes) -> tuple[Array, ...] | None:
+    found = _factors(np.frombuffer(taps).reshape(shape))
+    for factor in found or ():
+        factor.flags.writeable = False
+    return found
+
+
+@lru_cache(maxsize=64)
+def _known_deviations(shape: tuple[int, ...], taps: bytes, axes: tuple[bytes, ...]) -> Array:
+    return _deviations(np.frombuffer(taps).reshape(shape), tuple(np.frombuffer(factor) for factor in axes))
 
 
 def separate(chain: Chain) -> list[tuple[Array, ...]] | str:
