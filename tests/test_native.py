@@ -91,7 +91,7 @@ def test_a_plain_run_gives_its_kernel() -> None:
 MALFORMED = {
     "no runs": ([], {}, "the chain must not be empty"),
     "nine fields": ([run()[:9]], {}, "a run must have ten fields"),
-    "two axes": ([run(taps=np.ones((3, 3)))], {}, "taps must have six axes"),
+    "two axes": ([run(taps=np.ones((3, 3)))], {}, "taps must have five or six axes"),
     "no taps": ([run(taps=np.ones((1, 1, 1, 1, 0, 3)))], {}, "taps must not be empty"),
     "no kernels": ([run(taps=np.ones((0, 1, 1, 1, 3, 3)))], {}, "taps must not be empty"),
     "stride 0": ([run(stride=(0, 1))], {}, "stride and dilation must be at least 1"),

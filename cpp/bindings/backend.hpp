@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <exception>
+#include <iterator>
+#include <numeric>
 
 #include "arrays.hpp"
 #include "erffast/propagate.hpp"
@@ -94,6 +96,21 @@ class Images {
     return out;
   }
 
+  // How many rows (columns) from either end hold at most `share` of the draw's mass each. Summed from the small ends: no cancellation.
+  std::pair<Index, Index> margins(Index draw, int axis, double share) const {
+    const Array<double> sums = mass(draw, axis);
+    const double* first = sums.data();
+    const Index n = sums.size();
+    const double allowed = share * std::accumulate(first, first + n, 0.0);
+    const auto leading = [&](auto from) {
+      double held = 0;
+      Index count = 0;
+      while (count < n - 1 && (held += *from++) <= allowed) ++count;
+      return count;
+    };
+    return {leading(first), leading(std::make_reverse_iterator(first + n))};
+  }
+
   // Per draw, the sum of (pixel / peak)**2; 0 for an image of zeros.
   Array<double> energies() const {
     return each<double>([](const Image<T>& image) {
@@ -175,7 +192,9 @@ Images<T> run_propagate(const py::list& list, std::pair<Index, Index> unit, Inde
   Index layers = 0;
   for (const Run<T>& run : runs.runs) layers += run.count;
   Reporter reporter(std::move(progress), layers * draws);
-  return Images<T>(reporter.run([&](Monitor& monitor) { return propagate<T, parts>(runs.runs, options, monitor); }));
+  auto images = reporter.run([&](Monitor& monitor) { return propagate<T, parts>(runs.runs, options, monitor); });
+  for (std::size_t d = 0; d < images.size(); ++d) images[d].exponent += runs.exponents[d];
+  return Images<T>(std::move(images));
 }
 
 template <class T>
@@ -207,6 +226,7 @@ void bind(py::module_& m, const char* class_name, const char* propagate_name, co
       .def("rounding", [](const I& s) { return s.template each<double>([](const Image<T>& i) { return i.rounding; }); })
       .def("energies", &I::energies)
       .def("mass", &I::mass, py::arg("draw"), py::arg("axis"))
+      .def("margins", &I::margins, py::arg("draw"), py::arg("axis"), py::arg("share"))
       .def("least", &I::least, py::arg("draw"), py::arg("y0"), py::arg("y1"), py::arg("x0"), py::arg("x1"))
       .def("write", &I::write, py::arg("out").noconvert(), py::arg("y0"), py::arg("x0"), py::arg("factors"));
   bind_propagate<T>(m, propagate_name);

@@ -4,10 +4,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# (taps [n_kernels, tap_draws, channels_out or 1, channels_in, rows, columns], stride, dilation, before, extent, growth, count,
-#  shared, groups, scale [rows, columns] or [high and low parts, rows, columns])
+# (taps [n_kernels, tap_draws, channels_out or 1, channels_in, rows, columns] or [..., columns], stride, dilation, before, extent,
+#  growth, count, shared, groups, scale [rows, columns] or [high and low parts, rows, columns])
 _Pair = tuple[int, int]
-_Run = tuple[NDArray[Any], _Pair, _Pair, _Pair, _Pair | None, _Pair, int, bool, int, NDArray[np.float64] | None]
+_Axes = tuple[int, ...]  # one or two values
+_Run = tuple[NDArray[Any], _Axes, _Axes, _Axes, _Axes | None, _Axes, int, bool, int, NDArray[np.float64] | None]
 _Progress = Callable[[int, int], object] | None
 
 class _Images:
@@ -19,6 +20,7 @@ class _Images:
     def rounding(self) -> NDArray[np.float64]: ...
     def energies(self) -> NDArray[np.float64]: ...
     def mass(self, draw: int, axis: int) -> NDArray[np.float64]: ...
+    def margins(self, draw: int, axis: int, share: float) -> tuple[int, int]: ...
     def least(self, draw: int, y0: int, y1: int, x0: int, x1: int) -> float: ...
     def write(self, out: NDArray[Any], y0: int, x0: int, factors: NDArray[np.float64]) -> None: ...
 

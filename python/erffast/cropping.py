@@ -50,10 +50,9 @@ def smallest_box(chain: Chain, outcomes: list[Outcome], tol: float) -> Box:
                 continue
             for axis in outcome.axes:
                 first, last = outcome.span(draw, axis)
-                mass = outcome.marginal(draw, axis)
-                mass /= mass.sum()
-                low[axis] = min(low[axis], first + _leading(mass, budget))
-                high[axis] = max(high[axis], last - _leading(mass[::-1], budget))
+                leading, trailing = outcome.margins(draw, axis, budget)
+                low[axis] = min(low[axis], first + leading)
+                high[axis] = max(high[axis], last - trailing)
     if any(b < a for a, b in zip(low, high, strict=True)):  # every draw is zero everywhere
         return chain.box
     return tuple(low), tuple(high)
@@ -67,11 +66,6 @@ def _uncertainty(outcomes: list[Outcome]) -> float:
 def _trimmed(outcomes: list[Outcome]) -> Array:
     """Per draw, the share of the mass left out by trimming, all axes together."""
     return sum((o.trimmed for o in outcomes[1:]), start=outcomes[0].trimmed)
-
-
-def _leading(mass: Array, budget: float) -> int:
-    """How many entries from the front hold at most `budget` together. Summed from the small end: no cancellation."""
-    return min(int(mass.cumsum().searchsorted(budget, side="right")), len(mass) - 1)
 
 
 def missing_share(outcomes: list[Outcome], crop: Box) -> float:

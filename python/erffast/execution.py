@@ -50,18 +50,24 @@ class Outcome:
         non-negative chains).
     """
 
-    def __init__(self, images: Any, axes: tuple[int, ...], dtype: str, exponents: NDArray[np.int64], remedy: str) -> None:
+    def __init__(self, images: Any, axes: tuple[int, ...], dtype: str, remedy: str) -> None:
         self.axes = axes
         self.dtype = dtype
         self._remedy = remedy
         self._images = images
         self._rects: list[list[int]] = images.rects().tolist()  # first row and column, height, width
         self.peaks: Array = images.peaks()
-        self.exponents: NDArray[np.int64] = images.exponents() + exponents
+        self.exponents: NDArray[np.int64] = images.exponents()
         self.border: Array = images.borders()
         self.trimmed: Array = images.trimmed()
         self.rounding: Array = images.rounding()
         self.written_peaks: Array = self.peaks
+
+    def along(self, axis: int) -> Outcome:
+        """The same images, for another axis."""
+        other = object.__new__(type(self))
+        vars(other).update(vars(self), axes=(axis,))
+        return other
 
     @property
     def draws(self) -> int:
@@ -78,6 +84,11 @@ class Outcome:
     def marginal(self, draw: int, axis: int) -> Array:
         """Mass along an axis, in units of the peak; from the first pixel of `span`."""
         return np.asarray(self._images.mass(draw, self._native(axis)))
+
+    def margins(self, draw: int, axis: int, share: float) -> tuple[int, int]:
+        """How many pixels from the first and from the last of `span` hold at most `share` of the mass each."""
+        leading, trailing = self._images.margins(draw, self._native(axis), share)
+        return leading, trailing
 
     def least(self, draw: int, box: Box) -> float:
         """The smallest positive pixel of a box, in units of the peak."""
@@ -138,14 +149,35 @@ def run_direct(chain: Chain, *, dtype: str, trim: float, resources: Resources) -
 
 
 def run_separable(chain: Chain, factors: Sequence[tuple[Array, ...]], *, trim: float, resources: Resources) -> list[Outcome]:
-    """One 1-D chain per axis, in float64."""
+    """One 1-D chain per axis, in float64; of axes that are alike, as those of square kernels, one is run for all."""
     if resources.meter is not None:
         resources.meter.expect(_work(chain) * chain.ndim)
-    outcomes = []
+    outcomes: list[Outcome] = []
     for axis in range(chain.ndim):
-        kernels = [f[axis][:, :, None, None] for f in factors]
-        outcomes.append(_propagate(chain, kernels, (axis,), "float64", trim, resources))
+        twin = next((o for o in outcomes if _alike(chain, factors, o.axes[0], axis)), None)
+        if twin is None:
+            kernels = [f[axis][:, :, None, None] for f in factors]
+            outcomes.append(_propagate(chain, kernels, (axis,), "float64", trim, resources))
+        else:
+            outcomes.append(twin.along(axis))
+            if resources.meter is not None:
+                resources.meter.add(_work(chain))
     return outcomes
+
+
+def _alike(chain: Chain, factors: Sequence[tuple[Array, ...]], one: int, other: int) -> bool:
+    """Whether two axes have the same chain, to the last bit of every tap."""
+    if chain.unit[one] != chain.unit[other]:
+        return False
+    for step, kernels in zip(chain.steps, factors, strict=True):
+        for values in (step.kernel, step.stride, step.dilation, step.before, step.growth, step.extent):
+            if values is not None and values[one] != values[other]:
+                return False
+        if kernels[one].tobytes() != kernels[other].tobytes():
+            return False
+        if step.scales is not None and not np.array_equal(step.scales[one], step.scales[other]):
+            return False
+    return True
 
 
 def _stored(dtype: str) -> str:
@@ -158,37 +190,24 @@ def _work(chain: Chain) -> int:
     return chain.layers * (chain.draws or 1)
 
 
-def _scaled(kernels: Array) -> tuple[Array, NDArray[np.intc]]:
-    """Kernels with their largest tap in [0.5, 1), and the powers of two taken out, [n_kernels, tap_draws].
+def _run(step: Step, kernels: Array, axes: Sequence[int], *, exact: bool) -> tuple[Any, ...]:
+    """One run for the engine, with one value for each of the axes."""
 
-    So weights of any size are normal numbers in any dtype.
-    """
-    shifts = np.frexp(np.abs(kernels).reshape(*kernels.shape[:2], -1).max(axis=2))[1]
-    return np.ldexp(kernels, -shifts.reshape(*shifts.shape, *(1,) * (kernels.ndim - 2))), shifts
+    def picked(values: tuple[int, ...]) -> tuple[int, ...]:
+        return values if len(axes) == len(values) else (values[axes[0]],)
 
-
-def _run(step: Step, kernels: Array, axes: Sequence[int], dtype: str) -> tuple[Any, ...]:
-    """One run for the engine, whose images have two axes: 1-D is height 1."""
-
-    def two(values: Sequence[int], fill: int) -> tuple[int, int]:
-        picked = [int(values[a]) for a in axes]
-        return (fill, picked[0]) if len(picked) == 1 else (picked[0], picked[1])
-
-    taps = kernels.reshape(*kernels.shape[:4], *((1,) * (2 - len(axes))), *kernels.shape[4:])
-    extent = None if step.extent is None else two(step.extent, 1)
-    growth = two(step.growth, 0)
     scale = None
     if step.gate is not None:
         scale = step.gate.reshape(-1, step.gate.shape[-1])
     elif step.scales is not None:
-        scale = _outer_scale([step.scales[a] for a in axes], [step.kernel[a] for a in axes], exact=dtype == "extended")
+        scale = _outer_scale([step.scales[a] for a in axes], [step.kernel[a] for a in axes], exact=exact)
     return (
-        np.ascontiguousarray(taps, dtype=_stored(dtype)),
-        two(step.stride, 1),
-        two(step.dilation, 1),
-        two(step.before, 0),
-        extent,
-        growth,
+        kernels,
+        picked(step.stride),
+        picked(step.dilation),
+        picked(step.before),
+        None if step.extent is None else picked(step.extent),
+        picked(step.growth),
         step.count,
         step.shared,
         step.groups,
@@ -222,11 +241,7 @@ def _propagate(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...], dt
         trim = 0.0  # a map is small by itself, and its border takes mass unevenly; with channels the mass is not one number
     if trim == 0:
         _require_memory(chain, axes, dtype, draws, resources)
-    runs, exponents = [], np.zeros(draws, dtype=np.int64)
-    for step, given in zip(chain.steps, kernels, strict=True):
-        taps, shifts = _scaled(given)
-        runs.append(_run(step, taps, axes, dtype))
-        exponents += shifts.sum(axis=0) * (step.count // len(shifts))
+    runs = [_run(step, taps, axes, exact=dtype == "extended") for step, taps in zip(chain.steps, kernels, strict=True)]
     try:
         images = _backend.PROPAGATE[dtype](
             runs, native_unit, chain.channels, draws, chain.non_negative, trim, resources.threads, limit, resources.meter
@@ -238,7 +253,7 @@ def _propagate(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...], dt
         ) from None
     if resources.meter is not None:
         resources.meter.add(_work(chain))
-    return Outcome(images, axes, _stored(dtype), exponents, resources.remedy)
+    return Outcome(images, axes, _stored(dtype), resources.remedy)
 
 
 def _require_memory(chain: Chain, axes: tuple[int, ...], dtype: str, draws: int, resources: Resources) -> None:
