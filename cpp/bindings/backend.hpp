@@ -140,18 +140,27 @@ class Images {
     return best;
   }
 
-  // out[d, i, j] = factors[d] * pixel at (y0 + i, x0 + j); zero outside the draw's rectangle. Denormals become zero.
-  void write(Array<T> out, Index y0, Index x0, const Array<double>& factors) const {
+  // out[d, i, j] = factors[d] * pixel at (y0 + i, x0 + j); zero outside the draw's rectangle. Denormals become zero. Returns the
+  // largest absolute value of each draw's part of out.
+  Array<double> write(Array<T> out, Index y0, Index x0, const Array<double>& factors) const {
     require(out.ndim() == 3 && out.writeable() && out.shape(0) == static_cast<py::ssize_t>(images_.size()), "out must be a writable [draws, rows, columns]");
     require(factors.size() == out.shape(0), "factors must have one entry per draw");
     T* target = out.mutable_data();
     const double* factor = factors.data();
     const Index height = out.shape(1), width = out.shape(2);
+    Array<double> tops(out.shape(0));
+    double* top = tops.mutable_data();
     py::gil_scoped_release release;
     FlushDenormals flush;
+    const auto& kernels = kernels_of<T>(kernel_table());
     for (std::size_t d = 0; d < images_.size(); ++d) {
-      for (Index i = 0; i < height; ++i, target += width) write_row(images_[d], y0 + i, x0, static_cast<T>(factor[d]), target, width);
+      top[d] = 0;
+      for (Index i = 0; i < height; ++i, target += width) {
+        write_row(images_[d], y0 + i, x0, static_cast<T>(factor[d]), target, width);
+        top[d] = std::max(top[d], static_cast<double>(kernels.max_abs(target, width)));
+      }
     }
+    return tops;
   }
 
  private:

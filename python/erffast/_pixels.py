@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from .measures import Array, Dense, Product, Weights
 
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 SMALLER = 'every size, marginal() and cut() work without the image; a smaller window=, or dtype="float32", needs less'
 
 
 class Pixels:
     """Normalised pixels: true values are ``image * 2**exponents`` and the peak of every draw is in [0.5, 1), or 0.
+
+    Who knows the largest absolute values of each array given, [draws], hands them over as `tops`: nothing is checked then.
 
     Attributes
     ----------
@@ -31,24 +34,34 @@ class Pixels:
     """
 
     def __init__(
-        self, image: NDArray[Any] | None, profiles: Sequence[NDArray[Any]] | None, *, dtype: str, exponent: Any, ndim: int, signed: bool
+        self,
+        image: NDArray[Any] | None,
+        profiles: Sequence[NDArray[Any]] | None,
+        *,
+        dtype: str,
+        exponent: Any,
+        ndim: int,
+        signed: bool,
+        tops: Sequence[Array] | None = None,
     ) -> None:
         if (image is None) == (profiles is None):
             raise ValueError(f"an ERF takes either an image or profiles, got {'neither' if image is None else 'both'}")
         given = [image] if image is not None else list(profiles or ())
-        extra = _leading_axes(given, ndim, is_image=image is not None)
+        if tops is None:
+            extra = _leading_axes(given, ndim, is_image=image is not None)
+            tops = [_peaks(p, extra, "image" if image is not None else f"profiles[{axis}]", signed) for axis, p in enumerate(given)]
+        else:
+            extra = given[0].ndim - (1 if image is None else ndim)
         self.has_draws = extra == 1
         self._image: NDArray[Any] | None = None
         self.profiles: tuple[Array, ...] | None = None
         if image is not None:
             self.dtype, self.shape = image.dtype, image.shape[extra:]
-            peaks = _peaks(image, extra, "image", signed)
         else:
-            self.profiles = tuple(frozen(np.asarray(p, dtype=np.float64)) for p in given)
-            self.dtype, self.shape = np.dtype(dtype), tuple(p.shape[-1] for p in self.profiles)
-            # rounded as the image will be, for rounding can carry a peak over a power of two
-            tops = [_peaks(p, extra, f"profiles[{axis}]", signed) for axis, p in enumerate(self.profiles)]
-            peaks = math.prod(tops[1:], start=tops[0]).astype(self.dtype).astype(np.float64)
+            self.profiles = tuple([frozen(np.asarray(p, dtype=np.float64)) for p in given])
+            self.dtype, self.shape = np.dtype(dtype), tuple([p.shape[-1] for p in given])
+        # rounded as the image is or will be, for rounding can carry a peak over a power of two
+        peaks = math.prod(tops[1:], start=tops[0]).astype(self.dtype).astype(np.float64)
         self.peaks, powers = np.frexp(peaks)
         powers = powers.astype(np.int64)
         self.rescaled = -powers
@@ -186,8 +199,8 @@ def _leading_axes(arrays: Sequence[NDArray[Any]], ndim: int, *, is_image: bool) 
     """1 where the image, or every profile, has a draws axis, else 0."""
     name, own = ("image", ndim) if is_image else ("profiles", 1)
     shapes = [np.shape(a) for a in arrays]
-    kinds = [str(a.dtype) if isinstance(a, np.ndarray) else type(a).__name__ for a in arrays]
-    if not {"float32", "float64"}.issuperset(kinds):
+    if not all(isinstance(a, np.ndarray) and a.dtype in FLOATS for a in arrays):
+        kinds = [str(a.dtype) if isinstance(a, np.ndarray) else type(a).__name__ for a in arrays]
         raise TypeError(f"{name} must be float32 or float64 arrays, got {', '.join(kinds)}")
     extra = {len(s) - own for s in shapes}
     draws = {s[0] for s in shapes if len(s) > own}
@@ -202,10 +215,10 @@ def _leading_axes(arrays: Sequence[NDArray[Any]], ndim: int, *, is_image: bool) 
 def _peaks(values: NDArray[Any], leading: int, name: str, signed: bool) -> Array:
     """Per draw, the largest absolute value; refuses what is not finite, and negative values where there must be none."""
     axes = tuple(range(leading, values.ndim))
-    largest, smallest = values.max(axis=axes, initial=0), values.min(axis=axes, initial=0)
-    peaks: Array = np.atleast_1d(np.maximum(largest, -smallest)).astype(np.float64)
-    if not np.isfinite(peaks).all():
+    largest, smallest = values.max(axis=axes), values.min(axis=axes)
+    peaks: Array = np.array(np.maximum(largest, -smallest), dtype=np.float64, ndmin=1)
+    if not math.isfinite(peaks.max()):
         raise ValueError(f"{name} must be finite, got {peaks[~np.isfinite(peaks)][0]} in draw {int(np.argmin(np.isfinite(peaks)))}")
-    if not signed and np.any(smallest < 0):
+    if not signed and smallest.min() < 0:
         raise ValueError(f'{name} must not be negative (reduction="signed" is for signed values), got {np.min(smallest)}')
     return peaks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeAlias
 
 Progress: TypeAlias = bool | Callable[[int, int], None] | None
@@ -34,22 +34,25 @@ class Meter:
         self._listen(self._past, self._expected)
 
 
-@contextmanager
-def meter(progress: Progress) -> Iterator[Meter | None]:
+def meter(progress: Progress) -> AbstractContextManager[Meter | None]:
     """The meter that tells `progress`; None where nobody listens."""
     if progress is None or progress is False:
-        yield None
-    elif progress is True:
-        from tqdm import tqdm
+        return nullcontext()
+    if progress is True:
+        return _bar()
+    if callable(progress):
+        return nullcontext(Meter(progress))
+    raise TypeError(f"progress must be None, a bool or a callable of (done, total), got {progress!r}")
 
-        with tqdm(unit=" layers", unit_scale=True, leave=False, delay=0.5) as bar:
 
-            def show(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
+@contextmanager
+def _bar() -> Iterator[Meter]:
+    from tqdm import tqdm
 
-            yield Meter(show)
-    elif callable(progress):
-        yield Meter(progress)
-    else:
-        raise TypeError(f"progress must be None, a bool or a callable of (done, total), got {progress!r}")
+    with tqdm(unit=" layers", unit_scale=True, leave=False, delay=0.5) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield Meter(show)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import decimal
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,34 +83,39 @@ class Chain:
         return self.net.ndim
 
     @cached_property
-    def non_negative(self) -> bool:
-        return all(float(step.kernels.min()) >= 0 for step in self.steps)
+    def least_taps(self) -> list[float]:
+        """The smallest tap of each step."""
+        return [float(step.kernels.min()) for step in self.steps]
 
     @property
+    def non_negative(self) -> bool:
+        return min(self.least_taps) >= 0
+
+    @cached_property
     def bounded(self) -> bool:
         """Whether the border of a map cuts anything off."""
-        return any(step.extent is not None for step in self.steps)
+        return any([step.extent is not None for step in self.steps])
 
     @property
     def layers(self) -> int:
-        return sum(step.count for step in self.steps)
+        return sum([step.count for step in self.steps])
 
-    @cached_property
+    @property
     def reach(self) -> tuple[NDArray[np.bool_], ...] | None:
         """Per axis, which pixels of the box are reached; None where the set is no product of axes."""
-        supports = [_axis_supports(step) for step in self.steps]
-        if any(s is None for s in supports):
-            return None
-        masks = []
-        for axis, (low, high) in enumerate(zip(*self.box, strict=True)):
-            runs = [run for step, s in zip(self.steps, supports, strict=True) for run in _axis_runs(step, axis, s)]  # type: ignore[arg-type]
-            origin, reached = geometry.reach_of_axis(runs, self.unit[axis])
-            if len(reached) < high - low + 1:
-                mask = np.zeros(high - low + 1, dtype=bool)
-                mask[origin - low : origin - low + len(reached)] = reached
-                reached = mask
-            masks.append(reached)
-        return tuple(masks)
+        later = self.reach_later
+        return None if later is None else later()
+
+    @property
+    def reach_later(self) -> Callable[[], tuple[NDArray[np.bool_], ...]] | None:
+        """`reach`, to be worked out when it is asked for; what it keeps of the kernels is where their taps are zero."""
+        windows = []
+        for step, least in zip(self.steps, self.least_taps, strict=True):
+            supports = [(None,) * self.ndim] if least > 0 else _axis_supports(step)
+            if supports is None:
+                return None
+            windows.append(_Window(supports, step.kernel, step.stride, step.dilation, step.before, step.extent, step.growth, step.count))
+        return partial(_reach_of_axes, windows, self.unit, self.box)
 
 
 def distinct(kernels: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -120,6 +127,30 @@ def distinct(kernels: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 # ------------------------------------------------------------------------------------------------ reach
+
+
+class _Window(NamedTuple):
+    """A step without its taps: marks per kernel and axis of those that are not zero."""
+
+    supports: list[Support]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    before: tuple[int, ...]
+    extent: tuple[int, ...] | None
+    growth: tuple[int, ...]
+    count: int
+
+
+def _reach_of_axes(windows: list[_Window], unit: tuple[int, ...], box: Box) -> tuple[NDArray[np.bool_], ...]:
+    masks = []
+    for axis, (low, high) in enumerate(zip(*box, strict=True)):
+        runs = [run for window in windows for run in _axis_runs(window, axis)]
+        origin, reached = geometry.reach_of_axis(runs, unit[axis])
+        mask = np.zeros(high - low + 1, dtype=bool)
+        mask[origin - low : origin - low + len(reached)] = reached
+        masks.append(mask)
+    return tuple(masks)
 
 
 def _axis_supports(step: Step) -> list[Support] | None:
@@ -141,18 +172,11 @@ def _axis_supports(step: Step) -> list[Support] | None:
     return found
 
 
-def _axis_runs(step: Step, axis: int, supports: list[Support]) -> list[AxisRun]:
-    extent = None if step.extent is None else step.extent[axis]
-    whole = AxisRun(
-        step.kernel[axis],
-        supports[0][axis],
-        step.stride[axis],
-        step.dilation[axis],
-        step.before[axis],
-        extent,
-        step.growth[axis],
-        step.count,
-    )
+def _axis_runs(window: _Window, axis: int) -> list[AxisRun]:
+    """A run along one axis; where its kernels are zero at different taps, one run for each."""
+    supports, kernel, stride, dilation, before, extents, growth, count = window
+    extent = None if extents is None else extents[axis]
+    whole = AxisRun(kernel[axis], supports[0][axis], stride[axis], dilation[axis], before[axis], extent, growth[axis], count)
     if len(supports) == 1:
         return [whole]
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,19 +54,19 @@ def smallest_box(chain: Chain, outcomes: list[Outcome], tol: float) -> Box:
                 leading, trailing = outcome.margins(draw, axis, budget)
                 low[axis] = min(low[axis], first + leading)
                 high[axis] = max(high[axis], last - trailing)
-    if any(b < a for a, b in zip(low, high, strict=True)):  # every draw is zero everywhere
+    if any(map(operator.lt, high, low)):  # every draw is zero everywhere
         return chain.box
     return tuple(low), tuple(high)
 
 
 def _uncertainty(outcomes: list[Outcome]) -> float:
     """Relative error of any share of the mass: the pixels' rounding, in the part and in the whole, and that of the sums."""
-    return 2 * float(sum(o.rounding.max() for o in outcomes)) + SUMS
+    return 2 * sum([float(o.rounding.max()) for o in outcomes]) + SUMS
 
 
 def _trimmed(outcomes: list[Outcome]) -> Array:
     """Per draw, the share of the mass left out by trimming, all axes together."""
-    return sum((o.trimmed for o in outcomes[1:]), start=outcomes[0].trimmed)
+    return sum([o.trimmed for o in outcomes[1:]], start=outcomes[0].trimmed)
 
 
 def missing_share(outcomes: list[Outcome], crop: Box) -> float:

@@ -48,6 +48,8 @@ class Outcome:
     border, trimmed, rounding : arrays [draws]
         Shares of the mass lost at borders and left out by trimming (a bound); relative rounding error (a bound for
         non-negative chains).
+    written_peaks, tops : arrays [draws]
+        Once pixels are written, the peak times the factor of each draw, and the largest absolute value of what was written.
     """
 
     def __init__(self, images: Any, axes: tuple[int, ...], dtype: str, remedy: str) -> None:
@@ -62,6 +64,7 @@ class Outcome:
         self.trimmed: Array = images.trimmed()
         self.rounding: Array = images.rounding()
         self.written_peaks: Array = self.peaks
+        self.tops: Array = self.peaks
 
     def along(self, axis: int) -> Outcome:
         """The same images, for another axis."""
@@ -112,7 +115,7 @@ class Outcome:
         self.written_peaks = self.peaks * factors
         corner = [box[0][a] for a in self.axes]
         y0, x0 = corner if len(corner) == 2 else (self._rects[0][0], corner[0])
-        self._images.write(out.reshape(self.draws, *(shape if len(shape) == 2 else (1, *shape))), y0, x0, factors)
+        self.tops = self._images.write(out if len(shape) == 2 else out[:, None], y0, x0, factors)
         return out
 
     def _native(self, axis: int) -> int:
@@ -170,10 +173,8 @@ def _alike(chain: Chain, factors: Sequence[tuple[Array, ...]], one: int, other: 
     if chain.unit[one] != chain.unit[other]:
         return False
     for step, kernels in zip(chain.steps, factors, strict=True):
-        for values in (step.kernel, step.stride, step.dilation, step.before, step.growth, step.extent):
-            if values is not None and values[one] != values[other]:
-                return False
-        if kernels[one].tobytes() != kernels[other].tobytes():
+        described = step.stride, step.dilation, step.before, step.growth, step.extent or chain.unit
+        if any([values[one] != values[other] for values in described]) or kernels[one].tobytes() != kernels[other].tobytes():
             return False
         if step.scales is not None and not np.array_equal(step.scales[one], step.scales[other]):
             return False
@@ -237,7 +238,7 @@ def _propagate(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...], dt
     native_unit = (0, *[chain.unit[a] for a in axes])[-2:]
     draws = chain.draws or 1
     limit = resources.memory
-    if chain.bounded or any(step.kernels.shape[2:4] != (1, 1) for step in chain.steps):
+    if trim > 0 and (chain.bounded or any([step.kernels.shape[2:4] != (1, 1) for step in chain.steps])):
         trim = 0.0  # a map is small by itself, and its border takes mass unevenly; with channels the mass is not one number
     if trim == 0:
         _require_memory(chain, axes, dtype, draws, resources)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -149,13 +150,23 @@ def upto(net: Stack, layer: str | int | None) -> Stack:
 
 def window_spans(layer: Layer, ndim: int) -> tuple[Span, ...]:
     """The affine map of one layer, per axis."""
-    if not isinstance(layer, _Window):
-        return (Span(),) * ndim
-    return tuple([Span(s, -p[0], d * (k - 1)) for k, s, d, p in zip(*layer.geometry(ndim), strict=True)])
+    return _spans_of_window(*layer.geometry(ndim)) if isinstance(layer, _Window) else (Span(),) * ndim
+
+
+@lru_cache(maxsize=256)  # a deep network has few different windows
+def _spans_of_window(*geometry: tuple[Any, ...]) -> tuple[Span, ...]:
+    return tuple([Span(s, -p[0], d * (k - 1)) for k, s, d, p in zip(*geometry, strict=True)])
 
 
 def span_of(net: Stack) -> tuple[Span, ...]:
-    """The affine map of a whole stack, per axis, from its run-length encoding."""
+    """The affine map of a whole stack, per axis, from its run-length encoding; kept with the stack, which never changes."""
+    known: tuple[Span, ...] | None = vars(net).get("_spans")
+    if known is None:
+        known = vars(net)["_spans"] = _composed(net)
+    return known
+
+
+def _composed(net: Stack) -> tuple[Span, ...]:
     total = (Span(),) * net.ndim
     for part, count in net.parts:
         spans = span_of(part) if isinstance(part, Stack) else window_spans(part, net.ndim)

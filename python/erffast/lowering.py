@@ -88,7 +88,7 @@ def lower_variance(net: Any, input_size: Any = None, unit: Any = None, layer: st
         assumptions += ("average pools: closed form for fixed filters in a chain of random convolutions (exact)",)
     if correlates_gates(net):
         assumptions += (CORRELATED_GATES,)
-    mean_field = any("mean field" in a or "mean-field" in a for a in assumptions)
+    mean_field = any(["mean field" in a or "mean-field" in a for a in assumptions])
     return Chain(
         net,
         tuple(steps),

@@ -138,12 +138,12 @@ class Place:
 
     def step(self, kernels: Array, **options: Any) -> Step:
         """The backward step of the whole run."""
-        growth = tuple(d * (k - 1) - sum(p) for k, d, p in zip(self.kernel, self.dilation, self.padding, strict=True))
-        extent = self.extent
-        if extent is not None and self.count > 1:
-            extent = tuple(n - (self.count - 1) * g for n, g in zip(extent, growth, strict=True))
-        before = tuple(p[0] for p in self.padding)
-        return Step(self.layer.label, kernels, self.stride, self.dilation, before, self.count, extent, growth, **options)
+        growth = tuple([d * (k - 1) - before - after for k, d, (before, after) in zip(self.kernel, self.dilation, self.padding, strict=True)])
+        extent, count = self.extent, self.run.count
+        if extent is not None and count > 1:
+            extent = tuple([n - (count - 1) * g for n, g in zip(extent, growth, strict=True)])
+        before = tuple([p[0] for p in self.padding])
+        return Step(self.run.layer.label, kernels, self.stride, self.dilation, before, count, extent, growth, **options)
 
 
 def place(net: Stack, input_size: tuple[int, ...] | None, *, commute: bool = False) -> list[Place]:

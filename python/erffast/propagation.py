@@ -269,7 +269,7 @@ def _run_spectral(chain: Chain, request: Request, choice: Choice, box: Box | Non
 def _most_bytes(chain: Chain, request: Request, choice: Choice) -> int:
     """What a run takes, but for a factor of a few: working images for each thread, and the answer."""
     pixels = math.prod(chain.field.size) if choice.factors is None else sum(chain.field.size)
-    channels = max(chain.channels, *[step.groups * step.kernels.shape[3] for step in chain.steps])
+    channels = max([chain.channels, *[step.groups * step.kernels.shape[3] for step in chain.steps]])
     draws = chain.draws or 1
     return 8 * pixels * (4 * channels * min(draws, request.threads) + 2 * draws)
 
@@ -324,19 +324,19 @@ def _gain(gain: Decimal) -> tuple[float, int]:
 
 def _result(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choice: Choice) -> ERF:
     mantissa, power = _gain(chain.gain)
-    alive = np.logical_and.reduce([o.peaks > 0 for o in outcomes])
-    dead = len(alive) - np.count_nonzero(alive)
-    exponents = np.full(len(alive), power)
+    alive = [all(peaks) for peaks in zip(*[o.peaks.tolist() for o in outcomes], strict=True)]
+    exponents = np.full(len(alive), power, dtype=np.int64)
     written = []
     for index, outcome in enumerate(outcomes):
         # the constant gain's remainder multiplies the image here, once
         scale = mantissa if index == 0 else 1.0
-        shift = np.frexp(outcome.peaks * abs(scale))[1]
-        factors = np.ldexp(scale, -shift)
-        written.append(outcome.write(crop, np.where(alive, factors, 0.0) if dead else factors))
-        exponents += outcome.exponents + shift
-    if dead:
-        exponents[~alive] = 0
+        shifts = [math.frexp(peak * scale)[1] for peak in outcome.peaks.tolist()]
+        factors = [math.ldexp(scale, -shift) if lives else 0.0 for shift, lives in zip(shifts, alive, strict=True)]
+        written.append(outcome.write(crop, np.array(factors)))
+        exponents += outcome.exponents
+        exponents += shifts
+    if not all(alive):
+        exponents = np.where(alive, exponents, 0)
     lost, lost_is_bound = cropping.lost_share(chain, outcomes, crop, written)
     if choice.engine == "spectral" and lost > 0:
         lost_is_bound = lost_is_bound and all(o.bounded for o in outcomes)
@@ -360,10 +360,11 @@ def _result(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choi
         accuracy="pixel" if choice.per_pixel else "peak",
         engine=choice.engine,
         reason=choice.reason,
-        dead=dead,
+        dead=alive.count(False),
         unit=chain.unit,
         input_size=chain.input_size,
-        reach=chain.reach,
+        reach=chain.reach_later,
+        tops=[o.tops for o in outcomes if isinstance(o, Outcome)] or None,
     )
 
 

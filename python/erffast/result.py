@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
@@ -18,6 +19,7 @@ from .geometry import ReceptiveField
 if TYPE_CHECKING:
     from .fitting import Fit
 
+Reach: TypeAlias = Sequence[NDArray[np.bool_]]
 Method: TypeAlias = Literal["exact", "mean-field", "simulated", "measured", "surrogate"]
 Reduction: TypeAlias = Literal["signed", "abs", "square", "rms", "positive"]
 
@@ -77,7 +79,9 @@ class ERF(Sizes):
     input_size : tuple of int, optional
         Size of the input map; None is the unbounded plane.
     reach : sequence of bool arrays, optional
-        Per axis, which pixels of `field_box` are reached at all; the reached set is their product.
+        Per axis, which pixels of `field_box` are reached at all; the reached set is their product. Or what gives them when asked.
+    tops : sequence of float64 arrays [draws], optional
+        The largest absolute value of the image, or of each profile, where that is known; the values are then not checked.
     """
 
     def __init__(
@@ -106,13 +110,15 @@ class ERF(Sizes):
         stderr: NDArray[Any] | None = None,
         unit: Sequence[int],
         input_size: Sequence[int] | None = None,
-        reach: Sequence[NDArray[np.bool_]] | None = None,
+        reach: Reach | Callable[[], Reach] | None = None,
+        tops: Sequence[NDArray[np.float64]] | None = None,
     ) -> None:
         check.choice(method, "method", METHODS)
         check.choice(reduction, "reduction", REDUCTIONS)
         check.choice(accuracy, "accuracy", ("pixel", "peak"))
         self.origin = tuple(map(int, origin))
-        self._pixels = Pixels(image, profiles, dtype=dtype, exponent=exponent, ndim=len(self.origin), signed=reduction == "signed")
+        signed = reduction == "signed"
+        self._pixels = Pixels(image, profiles, dtype=dtype, exponent=exponent, ndim=len(self.origin), signed=signed, tops=tops)
         self.receptive_field = receptive_field
         self.method, self.assumptions, self.reduction = method, tuple(assumptions), reduction
         self.border, self.lost, self.error = float(border), float(lost), float(error)
@@ -124,7 +130,7 @@ class ERF(Sizes):
         self.stderr = None if stderr is None else frozen(self._pixels.scaled(stderr))
         self.unit = tuple(map(int, unit))
         self.input_size = None if input_size is None else tuple(map(int, input_size))
-        self._reach = None if reach is None else tuple(frozen(np.asarray(r, dtype=bool)) for r in reach)
+        self._reach_given = reach
 
     # -------------------------------------------------------------------------------------------- the image
 
@@ -320,6 +326,11 @@ class ERF(Sizes):
         )
 
     # -------------------------------------------------------------------------------------------- helpers
+
+    @cached_property
+    def _reach(self) -> tuple[NDArray[np.bool_], ...] | None:
+        found = self._reach_given() if callable(self._reach_given) else self._reach_given
+        return None if found is None else tuple(frozen(np.asarray(r, dtype=bool)) for r in found)
 
     def _state(self) -> dict[str, Any]:
         """The constructor's arguments, without the pixels."""
