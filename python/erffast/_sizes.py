@@ -22,7 +22,6 @@ class Sizes:
     """Everything that is measured on the mass of a result; `ERF` brings the pixels and where they are."""
 
     _pixels: Pixels
-    _reach: tuple[NDArray[np.bool_], ...] | None
     origin: tuple[int, ...]
     receptive_field: ReceptiveField
     reduction: str
@@ -39,6 +38,11 @@ class Sizes:
     def ndim(self) -> int:
         """Number of spatial axes."""
         return len(self.shape)
+
+    @property
+    def _reach(self) -> tuple[NDArray[np.bool_], ...] | None:
+        """Per axis, which pixels of `field_box` are reached at all; None where that is not known."""
+        return None
 
     @property
     def field_box(self) -> tuple[tuple[int, ...], tuple[int, ...]]:

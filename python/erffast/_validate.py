@@ -22,7 +22,7 @@ Nested: TypeAlias = tuple[Any, ...]  # a nested tuple of floats: an array that c
 
 def is_integer(value: object) -> bool:
     """True for Python and NumPy integers, not for bool."""
-    return type(value) is int or isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_)
+    return type(value) is int or (isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_))
 
 
 def integer(value: Any, name: str, *, least: int | None = None) -> int:

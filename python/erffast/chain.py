@@ -94,7 +94,7 @@ class Chain:
     @cached_property
     def bounded(self) -> bool:
         """Whether the border of a map cuts anything off."""
-        return any([step.extent is not None for step in self.steps])
+        return any(step.extent is not None for step in self.steps)
 
     @property
     def layers(self) -> int:
@@ -111,7 +111,7 @@ class Chain:
         """`reach`, to be worked out when it is asked for; what it keeps of the kernels is where their taps are zero."""
         windows = []
         for step, least in zip(self.steps, self.least_taps, strict=True):
-            supports = [(None,) * self.ndim] if least > 0 else _axis_supports(step)
+            supports: list[Support] | None = [(None,) * self.ndim] if least > 0 else _axis_supports(step)
             if supports is None:
                 return None
             windows.append(_Window(supports, step.kernel, step.stride, step.dilation, step.before, step.extent, step.growth, step.count))
@@ -139,7 +139,7 @@ class _Window(NamedTuple):
     before: tuple[int, ...]
     extent: tuple[int, ...] | None
     growth: tuple[int, ...]
-    count: int
+    times: int
 
 
 def _reach_of_axes(windows: list[_Window], unit: tuple[int, ...], box: Box) -> tuple[NDArray[np.bool_], ...]:
@@ -174,9 +174,9 @@ def _axis_supports(step: Step) -> list[Support] | None:
 
 def _axis_runs(window: _Window, axis: int) -> list[AxisRun]:
     """A run along one axis; where its kernels are zero at different taps, one run for each."""
-    supports, kernel, stride, dilation, before, extents, growth, count = window
+    supports, kernel, stride, dilation, before, extents, growth, times = window
     extent = None if extents is None else extents[axis]
-    whole = AxisRun(kernel[axis], supports[0][axis], stride[axis], dilation[axis], before[axis], extent, growth[axis], count)
+    whole = AxisRun(kernel[axis], supports[0][axis], stride[axis], dilation[axis], before[axis], extent, growth[axis], times)
     if len(supports) == 1:
         return [whole]
     return [

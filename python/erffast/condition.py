@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ Waves = NDArray[np.complex128]
 SAFETY = 10.0
 TINY = 1e-300  # in place of a response of zero
 LARGEST_TABLE = 2**23  # numbers of one table of logarithms (64 MiB)
+KEPT_TAPS = 49  # of a kernel whose table is kept
 # Per axis irrational to one another and to every stride: an even sample that no jump maps onto itself.
 GENERATORS = np.array([0.7548776662466927, 0.5698402909980532, 0.8191725133961645])
 
@@ -42,12 +44,12 @@ def estimate_error(steps: Sequence[Step], draws: int, roundoff: float) -> float:
     """
     layers = sum(step.count for step in steps)
     draws = draws if any(step.kernels.shape[1] > 1 for step in steps) else 1
-    frequencies = _frequencies(len(steps[0].stride), _sample_size(layers, draws))
-    waves = [_waves(step, jump, frequencies) for step, jump in zip(steps, _jumps(steps), strict=True)]
+    count = _sample_size(layers, draws)
+    waves = [_waves(step.kernel, step.dilation, jump, count) for step, jump in zip(steps, _jumps(steps), strict=True)]
     scalar = all(step.shared or step.kernels.shape[2:4] == (1, 1) for step in steps)
     measure = _scalar_condition if scalar else _matrix_condition
     widest = max(step.kernels.shape[2] * step.kernels.shape[3] * step.groups for step in steps)
-    chunk = max(1, LARGEST_TABLE // (layers * len(frequencies) * widest))
+    chunk = max(1, LARGEST_TABLE // (layers * count * widest))
     worst = max(float(measure(steps, waves, slice(d, min(d + chunk, draws))).max()) for d in range(0, draws, chunk))
     return SAFETY * roundoff * math.exp(min(worst, 700.0))
 
@@ -86,15 +88,25 @@ def _jumps(steps: Sequence[Step]) -> list[tuple[int, ...]]:
     return found[::-1]
 
 
-def _waves(step: Step, jump: tuple[int, ...], frequencies: Array) -> Waves:
-    """exp(-i w . tap position), [frequencies, taps]."""
-    wave: Waves = np.ones((len(frequencies), 1), dtype=np.complex128)
-    for axis, k in enumerate(step.kernel):
+def _waves(kernel: tuple[int, ...], dilation: tuple[int, ...], jump: tuple[int, ...], count: int) -> Waves:
+    """exp(-i w . tap position) at `count` frequencies, [frequencies, taps]."""
+    table = _small_table if math.prod(kernel) <= KEPT_TAPS else _table
+    return table(kernel, dilation, jump, count)
+
+
+def _table(kernel: tuple[int, ...], dilation: tuple[int, ...], jump: tuple[int, ...], count: int) -> Waves:
+    frequencies = _frequencies(len(kernel), count)
+    wave: Waves = np.ones((count, 1), dtype=np.complex128)
+    for axis, k in enumerate(kernel):
         # positions are integers, so whole turns of a large jump may be taken out first
-        spacing = np.fmod(jump[axis] * step.dilation[axis] * (frequencies[:, axis] / (2 * np.pi)), 1.0) * 2 * np.pi
+        spacing = np.fmod(jump[axis] * dilation[axis] * (frequencies[:, axis] / (2 * np.pi)), 1.0) * 2 * np.pi
         phase = np.exp(-1j * spacing[:, None] * np.arange(k))
-        wave = (wave[:, :, None] * phase[:, None, :]).reshape(len(frequencies), -1)
+        wave = (wave[:, :, None] * phase[:, None, :]).reshape(count, -1)
+    wave.flags.writeable = False
     return wave
+
+
+_small_table = lru_cache(maxsize=16)(_table)  # the same few kinds of layers are met again and again; 0.8 MB for 7 x 7 taps
 
 
 def _of_draws(step: Step, draws: slice) -> Array:

@@ -174,7 +174,7 @@ def _alike(chain: Chain, factors: Sequence[tuple[Array, ...]], one: int, other: 
         return False
     for step, kernels in zip(chain.steps, factors, strict=True):
         described = step.stride, step.dilation, step.before, step.growth, step.extent or chain.unit
-        if any([values[one] != values[other] for values in described]) or kernels[one].tobytes() != kernels[other].tobytes():
+        if any(values[one] != values[other] for values in described) or kernels[one].tobytes() != kernels[other].tobytes():
             return False
         if step.scales is not None and not np.array_equal(step.scales[one], step.scales[other]):
             return False
@@ -238,7 +238,7 @@ def _propagate(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...], dt
     native_unit = (0, *[chain.unit[a] for a in axes])[-2:]
     draws = chain.draws or 1
     limit = resources.memory
-    if trim > 0 and (chain.bounded or any([step.kernels.shape[2:4] != (1, 1) for step in chain.steps])):
+    if trim > 0 and (chain.bounded or any(step.kernels.shape[2:4] != (1, 1) for step in chain.steps)):
         trim = 0.0  # a map is small by itself, and its border takes mass unevenly; with channels the mass is not one number
     if trim == 0:
         _require_memory(chain, axes, dtype, draws, resources)

@@ -171,7 +171,7 @@ def _composed(net: Stack) -> tuple[Span, ...]:
     for part, count in net.parts:
         spans = span_of(part) if isinstance(part, Stack) else window_spans(part, net.ndim)
         total = tuple([t.then(s.times(count)) for t, s in zip(total, spans, strict=True)])
-    if any([max(t.jump, t.extra, -t.start) > LARGEST for t in total]):
+    if any(max(t.jump, t.extra, -t.start) > LARGEST for t in total):
         raise OverflowError("the receptive field exceeds 2**62 pixels; coordinates are limited to that")
     return total
 

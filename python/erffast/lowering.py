@@ -76,9 +76,9 @@ def lower_variance(net: Any, input_size: Any = None, unit: Any = None, layer: st
     """The chain of the variance image E[g^2] (theory: section "The variance image" of the documentation)."""
     net = geometry.upto(geometry.as_stack(net), layer)
     extent, at = _located(net, input_size, unit)
-    places = place(net, extent, commute=True)
+    places = place(net, extent, alike=True)
     if extent is not None and not _touches(places, at):
-        places = place(net, None, commute=True)
+        places = place(net, None, alike=True)
     where = geometry.receptive_field(net)
     with decimal.localcontext(GAINS):
         steps, gain, closed = _variance_steps(places, net.ndim)
@@ -88,7 +88,7 @@ def lower_variance(net: Any, input_size: Any = None, unit: Any = None, layer: st
         assumptions += ("average pools: closed form for fixed filters in a chain of random convolutions (exact)",)
     if correlates_gates(net):
         assumptions += (CORRELATED_GATES,)
-    mean_field = any(["mean field" in a or "mean-field" in a for a in assumptions])
+    mean_field = any("mean field" in a or "mean-field" in a for a in assumptions)
     return Chain(
         net,
         tuple(steps),
@@ -103,11 +103,12 @@ def lower_variance(net: Any, input_size: Any = None, unit: Any = None, layer: st
 
 
 def _mean_field(net: Stack) -> tuple[Decimal, tuple[str, ...]]:
-    if all(isinstance(part, Conv) and part.variance_gain == 1.0 for part, _ in net.parts):
-        return Decimal(1), ()
-    from .mean_field import gains
+    if all(isinstance(part, Conv) for part, _ in net.parts):
+        gains = [Decimal(part.variance_gain) ** count for part, count in net.parts if part.variance_gain != 1.0]  # type: ignore[attr-defined]
+        return math.prod(gains, start=Decimal(1)), ()
+    from . import mean_field
 
-    walk = gains(net)
+    walk = mean_field.gains(net)
     return walk.total, walk.assumptions
 
 

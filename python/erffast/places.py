@@ -27,14 +27,15 @@ class WindowRun:
     index: int = 0  # of the first of its convolutions among all convolutions
 
 
-def window_runs(net: Stack, *, commute: bool = False) -> list[WindowRun]:
+def window_runs(net: Stack, *, alike: bool = False, commute: bool = False) -> list[WindowRun]:
     """The window layers of a network, run-length encoded, the multiplying layers between them dropped.
 
-    `commute`: the order of convolutions without a stride may change, as it may on the unbounded plane for kernels that
-    depend on the layer only. A block of such convolutions then costs as little as one layer, however often it is repeated.
+    `alike`: kernels depend on the window only, so that convolutions with the same window are one run whatever their gains and
+    channels. `commute`: the order of such convolutions without a stride may change, as it may on the unbounded plane. A block of
+    them then costs as little as one layer, however often it is repeated.
     """
     runs: list[WindowRun] = []
-    _collect(net, runs, None, None, commute)
+    _collect(net, runs, None, None, alike, commute)
     return _numbered(runs)
 
 
@@ -46,29 +47,31 @@ def _numbered(runs: list[WindowRun]) -> list[WindowRun]:
     return runs
 
 
-def _collect(net: Stack, runs: list[WindowRun], before: Layer | None, after: Layer | None, commute: bool) -> bool:
+def _collect(net: Stack, runs: list[WindowRun], before: Layer | None, after: Layer | None, alike: bool, commute: bool) -> bool:
     """Append the windows of `net`; tell whether a nonlinearity stands before the first of them."""
     leading = False
-    leaves = [before, *(_end(part, 0) for part, _ in net.parts), after]
     for position, (part, count) in enumerate(net.parts):
+        if isinstance(part, Conv):
+            _add(runs, WindowRun(part, count), alike)
+            continue
         previous = _end(net.parts[position - 1][0], -1) if position else before
-        following = leaves[position + 2]
+        following = _end(net.parts[position + 1][0], 0) if position + 1 < len(net.parts) else after
         inner: list[WindowRun] = []
         nonlinear = isinstance(part, Dropout) or (isinstance(part, Activation) and part.name != "identity")
         if isinstance(part, Stack):
             around = (_end(part, -1), _end(part, 0)) if count > 1 else (previous, following)
-            nonlinear = _collect(part, inner, *around, commute)
+            nonlinear = _collect(part, inner, *around, alike, commute)
         elif isinstance(part, _Window):
             gate = None
             if isinstance(part, MaxPool):
                 gate = next((n.name for n in (previous, following) if isinstance(n, Activation) and n.name != "identity"), None)
-            _add(runs, WindowRun(part, count, gate))
+            _add(runs, WindowRun(part, count, gate), alike)
         if nonlinear and runs:
             runs[-1].nonlinear = True
         leading |= nonlinear and not runs
         if commute and count > 1 and all(_commutes(run) for run in inner):
             inner, count = _gathered(inner, count, nonlinear), 1
-        _repeat(runs, inner, count, nonlinear)
+        _repeat(runs, inner, count, nonlinear, alike)
     return leading
 
 
@@ -86,17 +89,17 @@ def _gathered(inner: list[WindowRun], count: int, leading: bool) -> list[WindowR
     return [WindowRun(layer, times, nonlinear=nonlinear, between=nonlinear) for layer, times in counts.items()]
 
 
-def _repeat(runs: list[WindowRun], inner: list[WindowRun], count: int, leading: bool) -> None:
+def _repeat(runs: list[WindowRun], inner: list[WindowRun], count: int, leading: bool, alike: bool) -> None:
     """Append a block's windows `count` times; `leading`: a nonlinearity stands before them in the block."""
     if len(inner) == 1:
         only = inner[0]
-        _add(runs, replace(only, count=only.count * count, between=only.between or (count > 1 and (leading or only.nonlinear))))
+        _add(runs, replace(only, count=only.count * count, between=only.between or (count > 1 and (leading or only.nonlinear))), alike)
     elif inner:
         for _ in range(count):
             if leading and runs:
                 runs[-1].nonlinear = True
             for run in inner:
-                _add(runs, replace(run))
+                _add(runs, replace(run), alike)
 
 
 def _end(part: Layer, which: int) -> Layer | None:
@@ -107,13 +110,27 @@ def _end(part: Layer, which: int) -> Layer | None:
     return part
 
 
-def _add(runs: list[WindowRun], run: WindowRun) -> None:
-    if runs and runs[-1].layer == run.layer and runs[-1].gate == run.gate:
-        runs[-1].count += run.count
-        runs[-1].between |= runs[-1].nonlinear or run.between
-        runs[-1].nonlinear = run.nonlinear
+def _add(runs: list[WindowRun], run: WindowRun, alike: bool) -> None:
+    last = runs[-1] if runs else None
+    if last and last.gate == run.gate and (last.layer == run.layer or (alike and _same_window(last.layer, run.layer))):
+        last.count += run.count
+        last.between |= last.nonlinear or run.between
+        last.nonlinear = run.nonlinear
     else:
         runs.append(run)
+
+
+def _same_window(one: Layer, other: Layer) -> bool:
+    """Whether two convolutions differ in their gains and channels at most."""
+    if not (isinstance(one, Conv) and isinstance(other, Conv)):
+        return False
+    return (one.kernel, one.stride, one.dilation, one.padding, one.tap_variance) == (
+        other.kernel,
+        other.stride,
+        other.dilation,
+        other.padding,
+        other.tap_variance,
+    )
 
 
 @dataclass(frozen=True)
@@ -138,7 +155,9 @@ class Place:
 
     def step(self, kernels: Array, **options: Any) -> Step:
         """The backward step of the whole run."""
-        growth = tuple([d * (k - 1) - before - after for k, d, (before, after) in zip(self.kernel, self.dilation, self.padding, strict=True)])
+        growth = tuple(
+            [d * (k - 1) - before - after for k, d, (before, after) in zip(self.kernel, self.dilation, self.padding, strict=True)]
+        )
         extent, count = self.extent, self.run.count
         if extent is not None and count > 1:
             extent = tuple([n - (count - 1) * g for n, g in zip(extent, growth, strict=True)])
@@ -146,11 +165,14 @@ class Place:
         return Step(self.run.layer.label, kernels, self.stride, self.dilation, before, count, extent, growth, **options)
 
 
-def place(net: Stack, input_size: tuple[int, ...] | None, *, commute: bool = False) -> list[Place]:
-    """The window runs with their maps, in forward order. On a map, strided repeats are spelled out and none change places."""
+def place(net: Stack, input_size: tuple[int, ...] | None, *, alike: bool = False) -> list[Place]:
+    """The window runs with their maps, in forward order. On a map, strided repeats are spelled out and none change places.
+
+    `alike`: as in `window_runs`; on the plane such convolutions commute.
+    """
     places: list[Place] = []
     extent = input_size
-    for run in window_runs(net, commute=commute and input_size is None):
+    for run in window_runs(net, alike=alike, commute=alike and input_size is None):
         geom = run.layer.geometry(net.ndim)
         pieces = [run]
         if (

@@ -269,7 +269,7 @@ def _run_spectral(chain: Chain, request: Request, choice: Choice, box: Box | Non
 def _most_bytes(chain: Chain, request: Request, choice: Choice) -> int:
     """What a run takes, but for a factor of a few: working images for each thread, and the answer."""
     pixels = math.prod(chain.field.size) if choice.factors is None else sum(chain.field.size)
-    channels = max([chain.channels, *[step.groups * step.kernels.shape[3] for step in chain.steps]])
+    channels: int = max([chain.channels, *[step.groups * step.kernels.shape[3] for step in chain.steps]])
     draws = chain.draws or 1
     return 8 * pixels * (4 * channels * min(draws, request.threads) + 2 * draws)
 

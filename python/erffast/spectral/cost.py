@@ -37,6 +37,8 @@ def band_pays(chain: Chain) -> bool:
     chain : Chain
         Two axes, without negative taps. The cost of all draws grows alike.
     """
+    if _most_seconds(chain) <= BAND_START:
+        return False
     window = float(_sides(chain, 0, WIDTH)[-1] * _sides(chain, 1, WIDTH)[-1])
     return BAND_START + BAND_LAYER * chain.layers + BAND_PIXEL * window < _layers_seconds(chain, WIDTH)
 
@@ -49,8 +51,8 @@ def tilts_pay(chain: Chain) -> bool:
     chain : Chain
         Two axes, without negative taps. The cost of all draws grows alike.
     """
-    taps = sum(step.count * math.prod(step.kernel) for step in chain.steps)
-    return TILES * (TILE_START + TILE_TAP * taps) < _layers_seconds(chain, WIDTH)
+    tiles = TILES * (TILE_START + TILE_TAP * _taps(chain))
+    return tiles < _most_seconds(chain) and tiles < _layers_seconds(chain, WIDTH)
 
 
 def layers_pay(chain: Chain, *, separable: bool) -> bool:
@@ -68,12 +70,24 @@ def layers_pay(chain: Chain, *, separable: bool) -> bool:
         layers = sum(float((side * k).sum()) for side, k in zip(sides, taps, strict=True)) / MULTIPLY_ADDS
         frequencies = sum(float(side[-1]) for side in sides) / 2
         return layers * draws < PRODUCT_START * chain.ndim + frequencies * draws * (FREQUENCY_LAYER * chain.layers + FREQUENCY)
+    if _most_seconds(chain) * draws < PRODUCT_START:
+        return True
     found = transfer(chain)
     frequencies = sum(height * (width // 2 + 1) for height, width in first_periods(found))
     rows = float(sum(len(layer.taps) * max(1, layer.taps.shape[3] // 2) for layer in found.layers))
     spacings = len({layer.spacing for layer in found.layers} - {(1, 1)})
     each = FREQUENCY_LAYER * rows + FREQUENCY + FREQUENCY_SPACING * spacings
     return _layers_seconds(chain, WHOLE) * draws < PRODUCT_START + frequencies * each
+
+
+def _taps(chain: Chain) -> int:
+    """Of all layers."""
+    return sum([step.count * math.prod(step.kernel) for step in chain.steps])
+
+
+def _most_seconds(chain: Chain) -> float:
+    """A bound of `_layers_seconds` that takes no look at the kernels: every layer as wide as the last. It settles all small chains."""
+    return math.prod(chain.field.size) * _taps(chain) / MULTIPLY_ADDS
 
 
 def _layers_seconds(chain: Chain, width: float) -> float:
