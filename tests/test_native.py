@@ -88,6 +88,46 @@ def test_a_plain_run_gives_its_kernel() -> None:
     assert images.peaks() * 2.0 ** images.exponents().astype(float) == 1.0
 
 
+def test_taps_of_any_size_and_of_one_axis() -> None:
+    """1-D taps are images of height 1; the power of two that the engine takes out of taps comes back in the exponent."""
+    for size in (1e-310, 1e-300, 1.0, 1e300):
+        taps = size * np.array([1.0, 5.0, 2.0])
+        fields = (
+            {"taps": taps.reshape(1, 1, 1, 1, 3)} | dict.fromkeys(("stride", "dilation"), (1,)) | dict.fromkeys(("before", "growth"), (0,))
+        )
+        images = propagate([run(**fields)])
+        np.testing.assert_array_equal(images.rects(), [[0, 0, 1, 3]])
+        out = np.empty((1, 1, 3))
+        images.write(out, 0, 0, np.ones(1) / images.peaks())
+        np.testing.assert_allclose(out[0, 0], [0.2, 1.0, 0.4], rtol=1e-13 if size > 1e-305 else 1e-2)
+        assert np.ldexp(images.peaks()[0], int(images.exponents()[0])) == taps.max()
+
+
+def test_each_draw_has_the_exponent_of_its_taps() -> None:
+    taps = np.array([2.0**40, 2.0**-7]).reshape(1, 2, 1, 1, 1, 1)
+    images = propagate([run(taps=taps, count=3)], draws=2)
+    np.testing.assert_array_equal(np.ldexp(images.peaks(), images.exponents()), [2.0**120, 2.0**-21])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.08, 0.12, 0.3, 0.9])
+def test_margins_hold_at_most_their_share(share: float) -> None:
+    columns = np.array([1.0, 2.0, 10.0, 4.0, 1.0, 1.0, 1.0])
+    images = propagate([run(taps=np.multiply.outer([1.0, 1.0], columns)[None, None, None, None])])
+    leading, trailing = images.margins(0, 1, share)
+    for found, masses in ((leading, columns), (trailing, columns[::-1])):
+        held = np.cumsum(masses) / masses.sum()
+        assert found == min(np.count_nonzero(held <= share), len(columns) - 1)
+    assert images.margins(0, 0, share) == ((0, 0) if share < 0.5 else (1, 1))
+
+
+def test_writing_tells_the_largest_value_written() -> None:
+    images = propagate([run(taps=np.arange(1.0, 10.0).reshape(1, 1, 1, 1, 3, 3))])
+    for rows, columns in ((3, 3), (1, 2), (2, 1)):
+        out = np.empty((1, rows, columns))
+        tops = images.write(out, 0, 0, np.full(1, -0.125) / images.peaks())
+        assert tops == [np.abs(out).max()]
+
+
 MALFORMED = {
     "no runs": ([], {}, "the chain must not be empty"),
     "nine fields": ([run()[:9]], {}, "a run must have ten fields"),

@@ -180,6 +180,28 @@ def test_the_least_limit_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _backend.memory_limit() == 5000
 
 
+def test_small_requests_are_granted_without_a_look_at_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr(_backend, "_system_limits", lambda: looks.append(1) or [2**40])
+    monkeypatch.delenv("ERFFAST_MEMORY_LIMIT", raising=False)
+    for positive in (True, False):
+        weights = POSITIVE[:20] if positive else SIGNED[:20]
+        assert ef.gradient(ef.parse("conv3 * 20"), weights, window="full").image.shape == (41, 41)
+    assert ef.variance(ef.parse("conv3 * 20")).image.shape == (41, 41)
+    assert not looks
+    assert ef.gradient(ef.parse("conv3:d500 * 3"), POSITIVE[:3], engine="direct", window="full").shape == (3001, 3001)
+    assert looks
+
+
+def test_what_is_granted_is_less_than_what_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_backend, "_system_limits", lambda: [2**40])
+    monkeypatch.delenv("ERFFAST_MEMORY_LIMIT", raising=False)
+    assert _backend.memory_limit(_backend.UNASKED) == _backend.GRANTED
+    assert _backend.memory_limit(_backend.UNASKED + 1) == 2**40
+    monkeypatch.setenv("ERFFAST_MEMORY_LIMIT", "1000")
+    assert _backend.memory_limit(0) == 1000
+
+
 @pytest.mark.parametrize(
     ("count", "text"), [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (2**30 * 999, "999 GiB"), (2**80, "1073741824 PiB")]
 )

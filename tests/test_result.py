@@ -47,6 +47,41 @@ def test_each_draw_has_its_exponent(dense: bool) -> None:
     np.testing.assert_allclose(true_values(erf), multiplied(profiles), rtol=1e-15)
 
 
+@FORMS
+def test_largest_values_that_are_known_are_not_looked_for(dense: bool) -> None:
+    """The same result, bit for bit; float32 pixels are rounded before their largest one counts."""
+    profiles = [np.array([[1.0, 3.0], [1e-9, 2e-9], [0, 0]]), np.array([[5.0, 1.0], [1e-5, 0.9999999999], [1.0, 0]])]
+    for dtype in ("float32", "float64"):
+        given = [multiplied(profiles).astype(dtype)] if dense else profiles
+        form: dict[str, Any] = {"image": given[0]} if dense else {"profiles": given, "dtype": dtype}
+        form |= {
+            "origin": (0, 0),
+            "unit": (0, 0),
+            "receptive_field": field_of((2, 2), (0, 0)),
+            "method": "exact",
+            "reduction": "square",
+            "engine": "-",
+        }
+        looked_for = ERF(**form)
+        known = ERF(**form, tops=[p.reshape(3, -1).max(axis=1).astype(np.float64) for p in given])
+        np.testing.assert_array_equal(known.exponent, looked_for.exponent)
+        np.testing.assert_array_equal(known.image, looked_for.image)
+
+
+def test_what_is_reached_may_be_told_later() -> None:
+    asked: list[int] = []
+
+    def reach() -> list[Any]:
+        asked.append(1)
+        return [np.array([True, False, True]), np.ones(5, dtype=bool)]
+
+    profiles = [np.ones(3), np.ones(5)]
+    erf = result(profiles, receptive_field=field_of((3, 5), (0, 0)), reach=reach)
+    assert not asked
+    assert erf.coverage() == erf.coverage() == pytest.approx(2 / 3)
+    assert asked == [1]
+
+
 def test_exponent_given_is_kept() -> None:
     erf = placed({"image": np.full((2, 2), 12.0), "exponent": -1000}, (2, 2), reduction="square")
     assert erf.exponent == -996

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import erffast as ef
+from erffast import separability
 from erffast.layers import Activation, AvgPool, Conv, MaxPool, Stack
 from erffast.reference import power
 from erffast.separability import TOLERANCE, rank_one
@@ -102,6 +103,42 @@ def test_signed_products_give_the_same_by_either_engine(numbers: range) -> None:
         case = random_case(number, "separable", separable=True, ndim=2)
         options = {"input_size": case.input_size, "unit": case.unit, "window": "full", "tol": 1e-9}
         same(*both(ef.gradient, case.net, case.weights, **options), tolerance("gradient"), of_peak=True)
+
+
+def test_axes_that_are_alike_are_run_once_and_give_what_each_gives_alone() -> None:
+    """A network of one axis is the other axis's truth; a unit, stride or size of its own makes an axis differ."""
+    square = Stack([Conv(3, padding=1), Conv(5, padding=2, stride=2), AvgPool(2)])
+    line = Stack(list(square), ndim=1)
+    for unit, size in (((1, 1), (21, 21)), ((1, 0), (21, 21)), ((1, 1), (21, 27)), ((2, -1), None)):
+        erf = ef.variance(square, unit=unit, input_size=size, engine="separable", window="full")
+        for axis in range(2):
+            alone = ef.variance(line, unit=unit[axis], input_size=size and size[axis], window="full")
+            np.testing.assert_allclose(erf.marginal(axis), alone.marginal(), rtol=1e-13)
+            assert erf.origin[axis] == alone.origin[0]
+
+
+def test_factors_of_kernels_met_before_are_those_of_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = np.multiply.outer([1.0, 2.0, 0.5], [3.0, 1.0, 1 / 3])
+    results = []
+    for remembered in (separability.REMEMBERED, separability.REMEMBERED, 0):
+        monkeypatch.setattr(separability, "REMEMBERED", remembered)
+        results.append(ef.variance(Conv(3, tap_variance=kernel) * 7, window="full"))
+    assert len({(erf.error, erf.image.tobytes(), erf.engine) for erf in results}) == 1
+    assert results[0].engine == "separable"
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_many_kernels_are_looked_at_to_the_last(sign: int) -> None:
+    kernels = np.ones((100, 2, 2))
+    kernels[:, 0] *= sign
+    assert rank_one(kernels) is not None
+    for odd_one in (0, 15, 16, 99):
+        spoilt = kernels.copy()
+        spoilt[odd_one, 1, 1] = 2
+        assert rank_one(spoilt) is None
+    # a small tap counts for itself where there is no negative one, among the first kernels and among all
+    small = np.array([[1.0, 1e-17], [1e-17, 1e-30]])
+    assert (rank_one(np.concatenate([small[None], kernels])) is None) == (sign == 1)
 
 
 @pytest.mark.parametrize("window", ["full", 9, (5, 12)])

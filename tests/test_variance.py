@@ -292,6 +292,19 @@ def test_variance_gain_multiplies_the_mass(gain: float) -> None:
     assert float(np.asarray(erf).sum()) == pytest.approx(gain, rel=1e-14)
 
 
+@pytest.mark.parametrize("input_size", [None, 40], ids=["plane", "map"])
+def test_layers_that_differ_in_gain_and_channels_only_are_one_run(input_size: int | None) -> None:
+    layers = [
+        Conv(3, padding=1, variance_gain=gain, channels=width) for gain, width in zip([1.0, 0.5, 4.0, 2.0] * 9, range(1, 37), strict=True)
+    ]
+    erf = ef.variance(Stack(layers), input_size=input_size)
+    plain = ef.variance(Conv(3, padding=1) * 36, input_size=input_size)
+    np.testing.assert_array_equal(erf.image, plain.image)
+    assert erf.exponent - plain.exponent == 18
+    assert len(lower_variance(Stack(layers), input_size).steps) == 1
+    assert len(lower_variance(Stack([*layers, Conv(3)])).steps) == 2
+
+
 def test_max_pools_share_the_mass_among_their_taps() -> None:
     erf = ef.variance(Stack([MaxPool(3)]), window="full")
     np.testing.assert_allclose(np.asarray(erf), np.full((3, 3), 1 / 9), rtol=1e-15)

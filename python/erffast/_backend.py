@@ -57,7 +57,7 @@ def thread_count(threads: int = 0) -> int:
     """
     if integer(threads, "threads", least=0):
         return min(threads, MOST_THREADS)
-    given = _environment("ERFFAST_NUM_THREADS")
+    given = os.environ.get("ERFFAST_NUM_THREADS", "")
     if given:
         if not given.isdigit() or int(given) < 1:
             raise ValueError(f"ERFFAST_NUM_THREADS must be a positive integer, got {given!r}")
@@ -67,11 +67,6 @@ def thread_count(threads: int = 0) -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _cpu_quota()
     return max(1, cores if quota is None else min(cores, quota))
-
-
-def _environment(name: str) -> str:
-    # a look first: what is not there costs get() an exception
-    return os.environ[name] if name in os.environ else ""  # noqa: SIM401
 
 
 def _is_worker() -> bool:
@@ -117,7 +112,7 @@ def memory_limit(most: float = math.inf) -> int:
     where that is little, `GRANTED` stands for the other two.
     """
     limits = [GRANTED] if most <= UNASKED else _system_limits()
-    given = _environment("ERFFAST_MEMORY_LIMIT").strip()
+    given = os.environ.get("ERFFAST_MEMORY_LIMIT", "").strip()
     if given:
         limits.append(_parse_bytes(given))
     return min(limits)
@@ -160,8 +155,13 @@ def require_memory(needed: int, what: str, remedy: str) -> int:
     """Raise MemoryError, before anything is allocated, where `needed` bytes exceed the limit; return the limit."""
     limit = memory_limit(needed)
     if needed > limit:
-        raise MemoryError(f"{what} needs {readable_bytes(needed)}, and {readable_bytes(limit)} are available; {remedy}")
+        raise shortage(needed, limit, what, remedy)
     return limit
+
+
+def shortage(needed: int, limit: int, what: str, remedy: str) -> MemoryError:
+    """The error that says what does not fit, and what would."""
+    return MemoryError(f"{what} needs {readable_bytes(needed)}, and {readable_bytes(limit)} are available; {remedy}")
 
 
 def readable_bytes(count: int) -> str:

@@ -87,7 +87,7 @@ class Chain:
         """The smallest tap of each step."""
         return [float(step.kernels.min()) for step in self.steps]
 
-    @property
+    @cached_property
     def non_negative(self) -> bool:
         return min(self.least_taps) >= 0
 

@@ -61,7 +61,7 @@ def smallest_box(chain: Chain, outcomes: list[Outcome], tol: float) -> Box:
 
 def _uncertainty(outcomes: list[Outcome]) -> float:
     """Relative error of any share of the mass: the pixels' rounding, in the part and in the whole, and that of the sums."""
-    return 2 * sum([float(o.rounding.max()) for o in outcomes]) + SUMS
+    return float(2 * sum([max(o.rounding.tolist()) for o in outcomes]) + SUMS)
 
 
 def _trimmed(outcomes: list[Outcome]) -> Array:

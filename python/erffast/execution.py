@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -110,12 +109,13 @@ class Outcome:
 
     def write(self, box: Box, factors: Array) -> NDArray[Any]:
         """Pixels of a box times one factor per draw: [draws, *shape of these axes]."""
-        shape = [box[1][a] - box[0][a] + 1 for a in self.axes]
-        out = reserve((self.draws, *shape), self.dtype, self._remedy)
+        (first, last), axes = box, self.axes
+        out = reserve((self.draws, *[last[a] - first[a] + 1 for a in axes]), self.dtype, self._remedy)
         self.written_peaks = self.peaks * factors
-        corner = [box[0][a] for a in self.axes]
-        y0, x0 = corner if len(corner) == 2 else (self._rects[0][0], corner[0])
-        self.tops = self._images.write(out if len(shape) == 2 else out[:, None], y0, x0, factors)
+        if len(axes) == 2:
+            self.tops = self._images.write(out, first[axes[0]], first[axes[1]], factors)
+        else:
+            self.tops = self._images.write(out[:, None], self._rects[0][0], first[axes[0]], factors)
         return out
 
     def _native(self, axis: int) -> int:
@@ -129,8 +129,10 @@ class Outcome:
 def reserve(shape: tuple[int, ...], dtype: str, remedy: str) -> NDArray[Any]:
     """Zeros for images [draws, *sides]; MemoryError with the remedy where it does not fit. Pages never written cost nothing."""
     needed = math.prod(shape) * np.dtype(dtype).itemsize
-    draws = f" for {shape[0]} draws" if shape[0] > 1 else ""
-    _backend.require_memory(needed, f"an image of {' x '.join(map(str, shape[1:]))} pixels{draws}", remedy)
+    limit = _backend.memory_limit(needed)
+    if needed > limit:
+        draws = f" for {shape[0]} draws" if shape[0] > 1 else ""
+        raise _backend.shortage(needed, limit, f"an image of {' x '.join(map(str, shape[1:]))} pixels{draws}", remedy)
     return np.zeros(shape, dtype=dtype)
 
 
@@ -226,6 +228,8 @@ def _outer_scale(sides: list[Array], kernel: list[int], *, exact: bool) -> Array
         sides, kernel = [np.ones(1), *sides], [1, *kernel]
     if not exact:
         return np.multiply.outer(*sides)
+    from fractions import Fraction
+
     (rows, i), (columns, j) = (np.unique(side, return_inverse=True) for side in sides)  # a few: windows at a border, and all others
     r, c = ([Fraction(v).limit_denominator(k * k) for v in values] for values, k in zip((rows, columns), kernel, strict=True))
     products = [[a * b for b in c] for a in r]

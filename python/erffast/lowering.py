@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -146,7 +147,14 @@ def _variance_steps(places: Sequence[Place], ndim: int) -> tuple[list[Step], Dec
 
 
 def _ones(item: Place) -> Array:
-    return np.ones((1, 1, 1, 1, *item.kernel))
+    return _box_of_ones(item.kernel)
+
+
+@lru_cache(maxsize=64)  # layer after layer has the same
+def _box_of_ones(kernel: tuple[int, ...]) -> Array:
+    taps = np.ones((1, 1, 1, 1, *kernel))
+    taps.flags.writeable = False
+    return taps
 
 
 def _identity(ndim: int) -> Step:

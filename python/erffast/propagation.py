@@ -325,7 +325,7 @@ def _gain(gain: Decimal) -> tuple[float, int]:
 def _result(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choice: Choice) -> ERF:
     mantissa, power = _gain(chain.gain)
     alive = [all(peaks) for peaks in zip(*[o.peaks.tolist() for o in outcomes], strict=True)]
-    exponents = np.full(len(alive), power, dtype=np.int64)
+    exponents = [power] * len(alive)
     written = []
     for index, outcome in enumerate(outcomes):
         # the constant gain's remainder multiplies the image here, once
@@ -333,10 +333,7 @@ def _result(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choi
         shifts = [math.frexp(peak * scale)[1] for peak in outcome.peaks.tolist()]
         factors = [math.ldexp(scale, -shift) if lives else 0.0 for shift, lives in zip(shifts, alive, strict=True)]
         written.append(outcome.write(crop, np.array(factors)))
-        exponents += outcome.exponents
-        exponents += shifts
-    if not all(alive):
-        exponents = np.where(alive, exponents, 0)
+        exponents = [sum(powers) for powers in zip(exponents, outcome.exponents.tolist(), shifts, strict=True)]
     lost, lost_is_bound = cropping.lost_share(chain, outcomes, crop, written)
     if choice.engine == "spectral" and lost > 0:
         lost_is_bound = lost_is_bound and all(o.bounded for o in outcomes)
@@ -344,9 +341,9 @@ def _result(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choi
     pixels = written if chain.draws is not None else [w[0] for w in written]
     return ERF(
         image=None if choice.factors else pixels[0].astype(request.dtype, copy=False),
-        profiles=tuple(p.astype(np.float64, copy=False) for p in pixels) if choice.factors else None,
+        profiles=pixels if choice.factors else None,
         dtype=request.dtype,  # type: ignore[arg-type]
-        exponent=exponents if chain.draws is not None else int(exponents[0]),
+        exponent=np.array(exponents) if chain.draws is not None else exponents[0],
         origin=crop[0],
         receptive_field=chain.field,
         method=chain.method,  # type: ignore[arg-type]
@@ -385,6 +382,6 @@ def _error(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choic
         return final + float(sum(o.errors.max() for o in outcomes)), all(o.bounded for o in outcomes)
     if not chain.non_negative:
         return choice.estimate + final, False
-    rounding = choice.estimate + sum([float(o.rounding.max()) for o in outcomes]) + final
+    rounding = choice.estimate + sum([max(o.rounding.tolist()) for o in outcomes]) + final
     missing = cropping.missing_share(outcomes, crop) if choice.per_pixel else cropping.missing_of_peak(outcomes)
     return rounding + missing, True
