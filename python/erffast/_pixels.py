@@ -61,7 +61,7 @@ class Pixels:
             self.profiles = tuple([frozen(np.asarray(p, dtype=np.float64)) for p in given])
             self.dtype, self.shape = np.dtype(dtype), tuple([p.shape[-1] for p in given])
         # rounded as the image is or will be, for rounding can carry a peak over a power of two
-        peaks = math.prod(tops[1:], start=tops[0]).astype(self.dtype).astype(np.float64)
+        peaks = math.prod(tops[1:], start=tops[0]).astype(self.dtype, copy=False).astype(np.float64, copy=False)
         self.peaks, powers = np.frexp(peaks)
         powers = powers.astype(np.int64)
         self.rescaled = -powers

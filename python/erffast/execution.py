@@ -51,10 +51,10 @@ class Outcome:
         Once pixels are written, the peak times the factor of each draw, and the largest absolute value of what was written.
     """
 
-    def __init__(self, images: Any, axes: tuple[int, ...], dtype: str, remedy: str) -> None:
+    def __init__(self, images: Any, axes: tuple[int, ...], dtype: str, resources: Resources) -> None:
         self.axes = axes
         self.dtype = dtype
-        self._remedy = remedy
+        self._resources = resources
         self._images = images
         self._rects: list[list[int]] = images.rects().tolist()  # first row and column, height, width
         self.peaks: Array = images.peaks()
@@ -110,7 +110,7 @@ class Outcome:
     def write(self, box: Box, factors: Array) -> NDArray[Any]:
         """Pixels of a box times one factor per draw: [draws, *shape of these axes]."""
         (first, last), axes = box, self.axes
-        out = reserve((self.draws, *[last[a] - first[a] + 1 for a in axes]), self.dtype, self._remedy)
+        out = reserve((self.draws, *[last[a] - first[a] + 1 for a in axes]), self.dtype, self._resources.remedy, self._resources.memory)
         self.written_peaks = self.peaks * factors
         if len(axes) == 2:
             self.tops = self._images.write(out, first[axes[0]], first[axes[1]], factors)
@@ -126,11 +126,13 @@ class Outcome:
         return self.axes[index] if index >= 0 else None
 
 
-def reserve(shape: tuple[int, ...], dtype: str, remedy: str) -> NDArray[Any]:
-    """Zeros for images [draws, *sides]; MemoryError with the remedy where it does not fit. Pages never written cost nothing."""
+def reserve(shape: tuple[int, ...], dtype: str, remedy: str, granted: int = 0) -> NDArray[Any]:
+    """Zeros for images [draws, *sides]; MemoryError with the remedy where it does not fit. Pages never written cost nothing.
+
+    `granted`: bytes that the run was given when it began; a small image needs no second look.
+    """
     needed = math.prod(shape) * np.dtype(dtype).itemsize
-    limit = _backend.memory_limit(needed)
-    if needed > limit:
+    if needed > min(granted, _backend.UNASKED) and needed > (limit := _backend.memory_limit(needed)):
         draws = f" for {shape[0]} draws" if shape[0] > 1 else ""
         raise _backend.shortage(needed, limit, f"an image of {' x '.join(map(str, shape[1:]))} pixels{draws}", remedy)
     return np.zeros(shape, dtype=dtype)
@@ -258,7 +260,7 @@ def _propagate(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...], dt
         ) from None
     if resources.meter is not None:
         resources.meter.add(_work(chain))
-    return Outcome(images, axes, _stored(dtype), resources.remedy)
+    return Outcome(images, axes, _stored(dtype), resources)
 
 
 def _require_memory(chain: Chain, axes: tuple[int, ...], dtype: str, draws: int, resources: Resources) -> None:

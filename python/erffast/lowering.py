@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from .pooling import CORRELATED_GATES, correlates_gates, divisor_scales, max_poo
 from .weights import Weights, read_weights
 
 Array = NDArray[np.float64]
+FEW_PARTS = 64  # of a network whose backward steps are kept with it: those of thousands would hold memory that nobody asked for
 FARTHEST = 2**46  # centres, means and halos are floats in input coordinates
 
 
@@ -73,14 +74,37 @@ def _touches(places: Sequence[Place], unit: tuple[int, ...]) -> bool:
 # ------------------------------------------------------------------------------------------------ variance
 
 
+class _Backward(NamedTuple):
+    """The variance of a network on its way back, wherever the unit stands."""
+
+    steps: tuple[Step, ...]
+    gain: Decimal
+    method: str
+    assumptions: tuple[str, ...]
+
+
 def lower_variance(net: Any, input_size: Any = None, unit: Any = None, layer: str | int | None = None) -> Chain:
     """The chain of the variance image E[g^2] (theory: section "The variance image" of the documentation)."""
     net = geometry.upto(geometry.as_stack(net), layer)
     extent, at = _located(net, input_size, unit)
-    places = place(net, extent, alike=True)
-    if extent is not None and not _touches(places, at):
-        places = place(net, None, alike=True)
+    places = place(net, extent, alike=True) if extent is not None else []
+    back = _backward(net, places) if extent is not None and _touches(places, at) else _on_the_plane(net)
     where = geometry.receptive_field(net)
+    box = _box(where, at, extent)
+    return Chain(net, back.steps, back.gain, at, extent, where, box, method=back.method, assumptions=back.assumptions)
+
+
+def _on_the_plane(net: Stack) -> _Backward:
+    """`_backward` on the plane, kept with a stack of few parts: it never changes, and is often asked again."""
+    known: _Backward | None = vars(net).get("_backward")
+    if known is None:
+        known = _backward(net, place(net, None, alike=True))
+        if len(net.parts) <= FEW_PARTS:
+            vars(net)["_backward"] = known
+    return known
+
+
+def _backward(net: Stack, places: Sequence[Place]) -> _Backward:
     with decimal.localcontext(GAINS):
         steps, gain, closed = _variance_steps(places, net.ndim)
         walk, assumptions = _mean_field(net)
@@ -90,17 +114,7 @@ def lower_variance(net: Any, input_size: Any = None, unit: Any = None, layer: st
     if correlates_gates(net):
         assumptions += (CORRELATED_GATES,)
     mean_field = any("mean field" in a or "mean-field" in a for a in assumptions)
-    return Chain(
-        net,
-        tuple(steps),
-        gain,
-        at,
-        extent,
-        where,
-        _box(where, at, extent),
-        method="mean-field" if mean_field else "exact",
-        assumptions=("independent zero-mean weights", *assumptions),
-    )
+    return _Backward(tuple(steps), gain, "mean-field" if mean_field else "exact", ("independent zero-mean weights", *assumptions))
 
 
 def _mean_field(net: Stack) -> tuple[Decimal, tuple[str, ...]]:
