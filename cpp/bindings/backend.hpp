@@ -7,6 +7,7 @@
 
 #include "arrays.hpp"
 #include "erffast/propagate.hpp"
+#include "erffast/separable.hpp"
 #include "erffast/threads.hpp"
 
 namespace erffast::python {

@@ -1,7 +1,7 @@
 // Outer products: the images of separable results, formed on demand.
 #include <cmath>
 
-#include "erffast/propagate.hpp"
+#include "erffast/separable.hpp"
 #include "erffast/threads.hpp"
 
 namespace erffast {
