@@ -25,8 +25,9 @@ bool can_compose(const Run<T>& run);
 template <class T>
 Image<T> composed(const Run<T>& run, Index draw, const T* image, Index width, const Composing& composing, Monitor& monitor);
 
-// out[i, j] = rows[i] * columns[j] * 2**shift, written by `threads` threads; denormals flushed.
+// out[i, j] = (rows[i] * columns[j] * 2**shift) * 2**power, rounded to T before the last, exact factor; written by `threads` threads,
+// denormals flushed.
 template <class T>
-void outer(const double* rows, Index n_rows, const double* columns, Index n_columns, int shift, T* out, int threads, Monitor& monitor);
+void outer(const double* rows, Index n_rows, const double* columns, Index n_columns, int shift, int power, T* out, int threads, Monitor& monitor);
 
 }  // namespace erffast
