@@ -81,7 +81,8 @@ class Pixels:
         assert self.profiles is not None
         shape = (self.draws, *self.shape) if self.has_draws else self.shape
         require_memory(math.prod(shape) * self.dtype.itemsize, f"the image of {' x '.join(map(str, shape))} pixels", SMALLER)
-        image: NDArray[Any] = _backend.outer(self.profiles, self.shifts if self.has_draws else self.shifts[0], self.dtype.name, power=powers)
+        shifts: Any = self.shifts if self.has_draws else self.shifts[0]
+        image: NDArray[Any] = _backend.outer(self.profiles, shifts, self.dtype.name, power=powers)
         return image
 
     def weights(self, power: float) -> list[Weights]:
