@@ -106,12 +106,12 @@ def support(values: NDArray[np.floating]) -> tuple[int, int]:
 
 def _shares(sums: Array) -> Array:
     total = float(sums.sum())
-    return np.asarray(sums / total) if total > 0 else sums
+    return sums / total if total > 0 else sums
 
 
 def _distances(first: int, part: Array, centre: float) -> Array:
     """Of the indices of a part from `centre`."""
-    return np.arange(first, first + len(part)) - centre
+    return np.arange(first, first + len(part), dtype=np.float64) - centre
 
 
 class Dense(Weights):
