@@ -55,9 +55,12 @@ class Products {
   // Throws MemoryLimit where the working copies of a product of so many values do not fit.
   void require(Index values) const;
 
- private:
+  // out[x] = sum over t of taps[t] * source[x - t], x in [0, n_out), of which whole tiles are written. `taps` has zeros behind its
+  // n_taps values up to a multiple of taps_at_once; the source has zeros before and behind its n_source values, as far as a tile
+  // meets them.
   void sums(const double* source, Index n_source, const std::vector<double>& taps, Index n_taps, double* out, Index n_out) const;
 
+ private:
   const Composing& composing_;
   Monitor& monitor_;
 };
