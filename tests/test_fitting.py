@@ -113,7 +113,7 @@ def test_distances_by_definition(case: str, model: str, monkeypatch: pytest.Monk
     image = result(PROFILES[case], dense=True)
     (wanted,) = image.fit([model])
     assert (wanted.kl, wanted.total_variation, wanted.max_deviation) == pytest.approx(by_definition(image, wanted), rel=1e-9, abs=1e-13)
-    monkeypatch.setattr(_pixels, "_form", None)  # forming the image would fail
+    monkeypatch.setattr(_pixels.Pixels, "_formed", None)  # forming the image would fail
     (got,) = result(PROFILES[case]).fit([model])
     for name in ("kl", "total_variation", "max_deviation"):
         assert getattr(got, name) == pytest.approx(getattr(wanted, name), rel=1e-9, abs=1e-13), name
@@ -168,7 +168,7 @@ def test_what_has_no_width_has_no_distance(image: Any) -> None:
 
 @pytest.mark.parametrize("ndim", [1, 2, 3])
 def test_long_profiles_are_fitted_without_their_image(ndim: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_pixels, "_form", None)
+    monkeypatch.setattr(_pixels.Pixels, "_formed", None)
     n = 10_000
     # the Edgeworth series is the true profile here, to 1/n^2: a closed form of 20,001 pixels
     x = np.arange(-n, n + 1, dtype=np.float64)

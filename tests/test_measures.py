@@ -151,7 +151,7 @@ REALS: dict[str, Callable[[Any], Any]] = {
 def test_profiles_give_the_sizes_of_the_image(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     profiles, reduction = PRODUCTS[case]
     product, image = result(profiles, reduction=reduction), result(profiles, reduction=reduction, dense=True)
-    monkeypatch.setattr(_pixels, "_form", _never)
+    monkeypatch.setattr(_pixels.Pixels, "_formed", _never)
     assert product.separable
     assert not image.separable
     for name, measure in COUNTS.items():
@@ -167,7 +167,7 @@ def _never(*_: Any) -> Any:
 
 @pytest.mark.parametrize("ndim", [1, 2, 3])
 def test_long_profiles_are_measured_without_their_image(ndim: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_pixels, "_form", _never)
+    monkeypatch.setattr(_pixels.Pixels, "_formed", _never)
     std = math.sqrt(2 * 10_000 / 3)
     erf = gaussian(std, ndim=ndim, half=10_000)
     assert erf.shape == (20_001,) * ndim

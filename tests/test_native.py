@@ -232,7 +232,7 @@ def test_writing_beyond_the_image_gives_zeros() -> None:
 )
 def test_outer_checks_its_shapes(rows: Any, columns: Any, shape: Any) -> None:
     with pytest.raises(ValueError, match=r"outer takes two vectors|out must have one row"):
-        _core.outer_f64(np.ones(rows), np.ones(columns), 0, np.empty(shape), 1)
+        _core.outer_f64(np.ones(rows), np.ones(columns), 0, 0, np.empty(shape), 1)
 
 
 def test_a_progress_report_that_raises_stops_the_engine() -> None:

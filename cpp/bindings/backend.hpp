@@ -9,6 +9,7 @@
 
 #include "arrays.hpp"
 #include "erffast/propagate.hpp"
+#include "erffast/separable.hpp"
 #include "erffast/threads.hpp"
 
 namespace erffast::python {
@@ -207,14 +208,14 @@ Images<T> run_propagate(const py::list& list, std::pair<Index, Index> unit, Inde
 }
 
 template <class T>
-void run_outer(const Array<double>& rows, const Array<double>& columns, int shift, Array<T> out, int threads) {
+void run_outer(const Array<double>& rows, const Array<double>& columns, int shift, int power, Array<T> out, int threads) {
   require(rows.ndim() == 1 && columns.ndim() == 1 && out.ndim() == 2, "outer takes two vectors and an image");
   require(out.writeable() && out.shape(0) == rows.size() && out.shape(1) == columns.size(), "out must have one row per entry of rows");
   const double* r = rows.data();
   const double* c = columns.data();
   T* o = out.mutable_data();
   Reporter reporter(py::none(), 1);
-  reporter.run([&](Monitor& monitor) { outer(r, rows.size(), c, columns.size(), shift, o, threads, monitor); return 0; });
+  reporter.run([&](Monitor& monitor) { outer(r, rows.size(), c, columns.size(), shift, power, o, threads, monitor); return 0; });
 }
 
 template <class T, int parts = 1>
@@ -239,7 +240,8 @@ void bind(py::module_& m, const char* class_name, const char* propagate_name, co
       .def("least", &I::least, py::arg("draw"), py::arg("y0"), py::arg("y1"), py::arg("x0"), py::arg("x1"))
       .def("write", &I::write, py::arg("out").noconvert(), py::arg("y0"), py::arg("x0"), py::arg("factors"));
   bind_propagate<T>(m, propagate_name);
-  m.def(outer_name, &run_outer<T>, py::arg("rows"), py::arg("columns"), py::arg("shift"), py::arg("out").noconvert(), py::arg("threads"));
+  m.def(outer_name, &run_outer<T>, py::arg("rows"), py::arg("columns"), py::arg("shift"), py::arg("power"), py::arg("out").noconvert(),
+        py::arg("threads"));
 }
 
 }  // namespace erffast::python

@@ -13,6 +13,7 @@
 
 #include "backward_step.hpp"
 #include "erffast/double_double.hpp"
+#include "erffast/separable.hpp"
 #include "erffast/threads.hpp"
 #include "trim.hpp"
 
@@ -21,8 +22,6 @@ namespace {
 
 // Below this many multiply-adds a step is not worth waking other threads for (they cost some 10 us).
 constexpr Index parallel_work = 300'000;
-// Repeats from which a 1-D run is composed by squaring rather than layer by layer.
-constexpr Index least_power = 32;
 
 template <class T, int parts = 1>
 constexpr double unit_roundoff = parts == 2 ? double_double_roundoff : sizeof(T) == 8 ? 0x1p-53 : 0x1p-24;
@@ -102,6 +101,7 @@ class Chain {
     for (const Run<T>& run : runs) {
       margin_ = std::max(margin_, Step::margin(run));
       layers_ += run.count;
+      keeps_mass_ = keeps_mass_ && !run.bounded;
     }
     scratch_.resize(static_cast<std::size_t>(team != nullptr ? team->size() : 1));
   }
@@ -110,7 +110,7 @@ class Chain {
     start();
     for (const Run<T>& run : runs_) {
       if (now_.empty()) break;
-      powered(run) ? power_run(run, draw) : steps(run, draw);
+      composes(run) ? compose(run, draw) : steps(run, draw);
     }
     return finish();
   }
@@ -244,19 +244,15 @@ class Chain {
     image_.rounding += unit_roundoff<T, parts>;
   }
 
-  bool powered(const Run<T>& run) const {
-    return parts == 1 && options_.non_negative && run.count >= least_power && run.n_kernels == 1 && !run.bounded && run.scale == nullptr &&
-           run.stride[0] == 1 && run.stride[1] == 1 && run.kernel[0] == 1 && now_.rect().height == 1 && now_.channels() == 1 &&
-           run.channels_in == 1 && run.channels_out <= 1;
+  bool composes(const Run<T>& run) const {
+    return parts == 1 && options_.non_negative && now_.rect().height == 1 && now_.channels() == 1 && can_compose(run);
   }
 
-  // A long run of one 1-D kernel: composed by squaring, then one step.
-  void power_run(const Run<T>& run, Index draw) {
-    const ScaledTaps<T> taps(run, 0, draw);
+  // A long run of 1-D steps at once.
+  void compose(const Run<T>& run, Index draw) {
     const Rect from = now_.rect();
     const double share = options_.trim * static_cast<double>(run.count) / static_cast<double>(layers_);
-    const Image<T> result =
-        power(taps.source(), taps.size(), run.count, run.dilation[1], now_.row(0, 0), from.width, share, limit_, monitor_);
+    const Image<T> result = composed(run, draw, now_.row(0, 0), from.width, {share, keeps_mass_, limit_, team_}, monitor_);
     const Rect rect = result.plane.rect();
     now_.reshape(1, {from.y0 - run.before[0] * run.count, from.x0 - run.before[1] * run.count + rect.x0, 1, rect.width}, margin_, limit_);
     std::copy_n(result.plane.row(0, 0), rect.width, now_.row(0, 0));
@@ -266,7 +262,7 @@ class Chain {
     image_.trimmed += result.trimmed;
     peak_ = static_cast<double>(kernels_.max_abs(now_.row(0, 0), rect.width));
     mass_ = kernels_.sum(now_.row(0, 0), rect.width);
-    monitor_.add_done(run.count);
+    if (peak_ == 0) now_.clear();
   }
 
   Image<T> finish() {
@@ -297,6 +293,7 @@ class Chain {
   bool polls_;
   const Kernels<T>& kernels_;
   Index margin_ = 1, layers_ = 0;
+  bool keeps_mass_ = true;
   Plane<T> now_{parts}, next_{parts};
   std::vector<T> peaks_;
   std::vector<typename Step::Scratch> scratch_;

@@ -199,37 +199,33 @@ def combine(
 # ------------------------------------------------------------------------------------------------ images
 
 
-def outer(profiles: tuple[NDArray[np.float64], ...], shift: int | NDArray[np.int64], dtype: str) -> NDArray[Any]:
-    """The image of a separable result: the outer product of its profiles times 2**shift.
+def outer(profiles: tuple[NDArray[np.float64], ...], shift: Any, dtype: str, *, power: Any = 0) -> NDArray[Any]:
+    """The image of a separable result: the outer product of its profiles times 2**shift, rounded, and then times 2**power.
 
     Parameters
     ----------
     profiles : tuple of float64 arrays
         One per axis, each [length] or [draws, length].
-    shift : int or int64 array [draws]
-        Power of two to multiply by.
+    shift, power : int or int64 array [draws]
+        Powers of two to multiply by, before and after rounding to `dtype`.
     dtype : {"float64", "float32"}
 
     Returns
     -------
     ndarray
-        [*shape] or [draws, *shape]. Values below the smallest normal number become zero.
+        [*shape] or [draws, *shape], new. Values below the smallest normal number, at either scale, become zero.
     """
-    if profiles[0].ndim == 2:
-        draws = len(profiles[0])
-        shifts = np.broadcast_to(shift, draws)
-        out = np.empty((draws, *(p.shape[1] for p in profiles)), dtype=dtype)
-        for d in range(draws):
-            _outer_into(tuple(p[d] for p in profiles), int(shifts[d]), out[d], dtype)
-        return out
-    out = np.empty(tuple(len(p) for p in profiles), dtype=dtype)
-    _outer_into(profiles, int(shift), out, dtype)
+    lead = profiles[0].shape[:-1]
+    out = np.empty(lead + tuple(p.shape[-1] for p in profiles), dtype=dtype)
+    shifts, powers = np.broadcast_to(shift, lead), np.broadcast_to(power, lead)
+    for draw in np.ndindex(lead):
+        _outer_into(tuple(p[draw] for p in profiles), int(shifts[draw]), int(powers[draw]), out[draw])
     return out
 
 
-def _outer_into(profiles: tuple[NDArray[np.float64], ...], shift: int, out: NDArray[Any], dtype: str) -> None:
+def _outer_into(profiles: tuple[NDArray[np.float64], ...], shift: int, power: int, out: NDArray[Any]) -> None:
     columns = np.ascontiguousarray(profiles[-1], dtype=np.float64)
     rows = np.ones(1)
     for profile in profiles[:-1]:
         rows = np.multiply.outer(rows, profile).ravel()
-    OUTER[dtype](rows, columns, shift, out.reshape(len(rows), len(columns)), thread_count())
+    OUTER[out.dtype.name](rows, columns, shift, power, out.reshape(len(rows), len(columns)), thread_count())

@@ -193,7 +193,7 @@ class Sizes:
         def sides(weights: Weights) -> tuple[int, ...]:
             if weights.peak == 0:
                 return (0,) * (2 * self.ndim)
-            return tuple(side for m, c in zip(weights.marginals, self._centre, strict=True) for side in margins(m, c, allowed))
+            return tuple(side for part, c in zip(weights.parts, self._centre, strict=True) for side in margins(*part, c, allowed))
 
         flat = self._each(sides, weights)
         return tuple(zip(flat[::2], flat[1::2], strict=True))

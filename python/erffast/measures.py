@@ -2,7 +2,8 @@
 
 Weights come in two forms with the same methods. `Dense` holds an image; `Product` holds one factor per axis, and the image
 is their outer product. A product is measured without being formed: the pixels of a row above a threshold are counted by one
-binary search in the sorted other factor, so 20,001 x 20,001 pixels take milliseconds.
+binary search in the sorted other factor, so 20,001 x 20,001 pixels take a millisecond. Sums are NumPy's, not BLAS's: a dot product
+of more than 10,000 entries wakes BLAS's threads, which cost 30 ms where they slept.
 
 Ties. Symmetric images hold many pixels of equal value whose last bits differ by rounding. A pixel within a relative `tie` of
 a threshold counts as equal to it, far above rounding and far below any difference of interest, so that both forms, and
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 BLOCK = 1 << 17  # pixels worked on at a time: 1 MiB of float64 stays in cache, and no second image is allocated
+FEW = 1 << 12  # products that are sorted rather than searched: 0.1 ms
 TIE = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-6}
 
 
@@ -67,10 +69,17 @@ class Weights(ABC):
         """Share of the total outside the box ``low <= pixel < high``; summed, never a difference, so small shares are right."""
 
     @cached_property
+    def parts(self) -> tuple[tuple[int, Array], ...]:
+        """Per axis, the first index that is reached and the marginal from there to the last one: deep fields are mostly zeros."""
+        return tuple((first, _shares(s[first:past])) for s in self.sums for first, past in [support(s)])
+
+    @property
     def marginals(self) -> tuple[Array, ...]:
         """`sums`, each divided by its total; zero where all weights are."""
-        totals = [s.sum() for s in self.sums]
-        return tuple(s / t if t > 0 else s for s, t in zip(self.sums, totals, strict=True))
+        out = tuple(np.zeros(n) for n in self.shape)
+        for whole, (first, part) in zip(out, self.parts, strict=True):
+            whole[first : first + len(part)] = part
+        return out
 
     @cached_property
     def mean(self) -> tuple[float, ...]:
@@ -78,12 +87,31 @@ class Weights(ABC):
         if self.peak == 0:
             return (math.nan,) * len(self.shape)
         # about the middle of the window: symmetric weights give it without rounding
-        return tuple((n - 1) / 2 + float(m @ (np.arange(n) - (n - 1) / 2)) for n, m in zip(self.shape, self.marginals, strict=True))
+        middles = [(n - 1) / 2 for n in self.shape]
+        return tuple(c + float((m * _distances(first, m, c)).sum()) for c, (first, m) in zip(middles, self.parts, strict=True))
 
     @cached_property
     def std(self) -> tuple[float, ...]:
         """Standard deviation per axis; NaN where all weights are zero."""
-        return tuple(math.sqrt(m @ np.square(np.arange(len(m)) - c)) for m, c in zip(self.marginals, self.mean, strict=True))
+        spreads = [(m * np.square(_distances(first, m, c))).sum() for c, (first, m) in zip(self.mean, self.parts, strict=True)]
+        return tuple(map(math.sqrt, spreads))
+
+
+def support(values: NDArray[np.floating]) -> tuple[int, int]:
+    """First and past-the-end index of what is not zero at both ends of a line; of one entry where all are."""
+    reached = values != 0
+    first = int(reached.argmax())
+    return first, max(len(values) - int(reached[::-1].argmax()), first + 1) if reached[first] else 1
+
+
+def _shares(sums: Array) -> Array:
+    total = float(sums.sum())
+    return sums / total if total > 0 else sums
+
+
+def _distances(first: int, part: Array, centre: float) -> Array:
+    """Of the indices of a part from `centre`."""
+    return np.arange(first, first + len(part), dtype=np.float64) - centre
 
 
 class Dense(Weights):
@@ -161,16 +189,27 @@ class Product(Weights):
     """Weights of the outer product of one profile per axis, each float64 [length], of any sign."""
 
     def __init__(self, profiles: Sequence[Array], power: float = 1) -> None:
-        self.profiles, self.power, self.shape = tuple(map(np.abs, profiles)), power, tuple(map(len, profiles))
+        self.profiles, self.power, self.shape = tuple(p if p.min() >= 0 else np.abs(p) for p in profiles), power, tuple(map(len, profiles))
         self._tie = TIE[np.dtype(np.float64)]
 
     @cached_property
     def sums(self) -> tuple[Array, ...]:
         return self.profiles if self.power == 1 else tuple(p**self.power for p in self.profiles)
 
-    @property
+    @cached_property
     def total(self) -> float:
         return math.prod(float(s.sum()) for s in self.sums)
+
+    @cached_property
+    def _reached(self) -> list[Array]:
+        """The entries of each profile that are not zero."""
+        held = (p[first:past] for p in self.profiles for first, past in [support(p)])
+        return [p if p.all() else p[p > 0] for p in held]
+
+    @cached_property
+    def _tails(self) -> list[tuple[int, Array, Array]]:
+        """Per axis, where its part begins, and the shares of its first and of its last entries; summed from the small ends."""
+        return [(first, _cumulated(part), _cumulated(part[::-1])) for first, part in self.parts]
 
     @cached_property
     def peak(self) -> float:
@@ -183,15 +222,15 @@ class Product(Weights):
         return math.prod(int(np.count_nonzero(p[a:b])) for p, a, b in zip(self.profiles, low, high, strict=True))
 
     def count_above(self, threshold: float) -> int:
-        factors = [p[p > 0] for p in self.profiles]
-        if threshold == 0 or any(len(f) == 0 for f in factors):
-            return math.prod(map(len, factors))
+        factors = self._reached
+        pixels = math.prod(map(len, factors))
+        if threshold == 0 or pixels == 0:
+            return pixels
         threshold *= 1 + self._tie
-        pairs = _Pairs(factors, threshold)
-        return math.prod(map(len, factors)) - pairs.upto(threshold)[0]
+        return pixels - _Pairs(factors, threshold).upto(threshold)[0]
 
     def count_holding(self, fraction: float) -> int:
-        factors = [s[s > 0] for s in self.sums]
+        factors = [p if self.power == 1 else p**self.power for p in self._reached]
         pixels = math.prod(map(len, factors))
         allowed = (1 - fraction) * self.total * (1 + self._tie)
         if allowed <= 0 or pixels == 0:
@@ -199,22 +238,35 @@ class Product(Weights):
         # Bisection for the weight at which the pixels up to it hold `allowed`. All weights up to allowed / pixels hold less.
         low, high = allowed / pixels, 2 * math.prod(float(f.max()) for f in factors)
         pairs = _Pairs(factors, low)
-        while high > low * (1 + 1e-13):
+        (dropped, mass), above = pairs.upto(low), pixels
+        while above - dropped > FEW and high > low * (1 + 1e-13):
             middle = math.sqrt(low * high)
-            if pairs.upto(middle)[1] <= allowed:
-                low = middle
+            found, held = pairs.upto(middle)
+            if held <= allowed:
+                low, dropped, mass = middle, found, held
             else:
-                high = middle
-        dropped, mass = pairs.upto(low)
-        equal = pairs.upto(high)[0] - dropped  # pixels of that very weight: as many of them as still fit
-        return max(1, pixels - dropped - max(0, min(equal, int((allowed - mass) / high))))
+                high, above = middle, found
+        if above - dropped <= FEW:
+            dropped += int(np.searchsorted(mass + np.cumsum(pairs.between(low, high)), allowed, side="right"))
+        else:  # pixels of one weight: as many of them as still fit
+            dropped += max(0, min(above - dropped, int((allowed - mass) / high)))
+        return max(1, pixels - dropped)
 
     def outside(self, low: Sequence[int], high: Sequence[int]) -> float:
         share = 0.0
-        for m, a, b in zip(self.marginals, low, high, strict=True):
-            beyond = float(m[:a].sum() + m[b:].sum()) if a < b else 1.0
+        for n, (first, before, after), a, b in zip(self.shape, self._tails, low, high, strict=True):
+            beyond = float(_entry(before, a - first) + _entry(after, first + len(before) - 1 - b)) if 0 <= a < b <= n else 1.0
             share += beyond * (1 - share)
         return share
+
+
+def _cumulated(values: Array) -> Array:
+    """Sums of the first 0, 1, 2, ... values."""
+    return np.concatenate([[0.0], np.cumsum(values)])
+
+
+def _entry(sums: Array, index: int) -> float:
+    return float(sums[min(max(index, 0), len(sums) - 1)])
 
 
 class _Pairs:
@@ -240,7 +292,7 @@ class _Pairs:
         else:
             self._rows = self._pruned(rows, columns, floor)
             self._columns = self._pruned(columns, self._rows, floor) if len(self._rows) else columns
-        self._cumulated = np.concatenate([[0.0], np.cumsum(self._columns)])
+        self._cumulated = _cumulated(self._columns)
 
     def _pruned(self, part: Array, other: Array, floor: float) -> Array:
         """`part` without the entries that stay at or below `floor` with any entry of `other`."""
@@ -254,23 +306,31 @@ class _Pairs:
         count, mass = _upto(self._rows, self._columns, threshold, self._cumulated)
         return self.count + count, self.mass + mass
 
+    def between(self, low: float, high: float) -> Array:
+        """The products above `low` and up to `high`, both at least `floor`, ascending."""
+        return _products_above(self._rows, self._columns, low, high)
+
 
 def _upto(rows: Array, columns: Array, threshold: float, cumulated: Array | None = None) -> tuple[int, float]:
     """Number and sum of the products of two factors (`columns` ascending) at or below `threshold`."""
     if cumulated is None:
-        cumulated = np.concatenate([[0.0], np.cumsum(columns)])
+        cumulated = _cumulated(columns)
+    counts = _counts(rows, columns, threshold)
+    return int(counts.sum()), float((rows * cumulated[counts]).sum())
+
+
+def _counts(rows: Array, columns: Array, threshold: float) -> NDArray[np.int64]:
+    """Per row, the number of products at or below `threshold`."""
     with np.errstate(over="ignore"):  # an infinite quotient is above every column, as it should be
-        counts = np.searchsorted(columns, threshold / rows, side="right")
-    return int(counts.sum()), float(rows @ cumulated[counts])
+        return np.searchsorted(columns, threshold / rows, side="right")
 
 
-def _products_above(rows: Array, columns: Array, floor: float) -> Array:
-    """The products of two factors (`columns` ascending) above `floor`, flat."""
-    with np.errstate(over="ignore"):
-        first = np.searchsorted(columns, floor / rows, side="right")
-    counts = len(columns) - first
+def _products_above(rows: Array, columns: Array, low: float, high: float = math.inf) -> Array:
+    """The products of two factors (`columns` ascending) above `low` and up to `high`, ascending."""
+    first = _counts(rows, columns, low)
+    counts = _counts(rows, columns, high) - first
     ends = np.cumsum(counts)
-    index = np.arange(ends[-1]) - np.repeat(ends - counts - first, counts)
+    index = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts - first, counts)
     products: Array = np.repeat(rows, counts) * columns[index]
     return np.sort(products)
 
@@ -289,16 +349,22 @@ def box_half_width(weights: Weights, centre: Sequence[float], fraction: float) -
     """
     if weights.peak == 0:
         return math.nan
-    candidates = np.unique(np.concatenate([np.abs(np.arange(n) - c) for n, c in zip(weights.shape, centre, strict=True)]))
     allowed = (1 - fraction) * (1 + TIE[np.dtype(np.float64)])
-    first, last = 0, len(candidates) - 1
-    while first < last:
-        middle = (first + last) // 2
-        if weights.outside(*box_indices(weights.shape, centre, candidates[middle])) <= allowed:
-            last = middle
-        else:
-            first = middle + 1
-    return float(candidates[first])
+    furthest = math.ceil(max(max(c, n - c) for n, c in zip(weights.shape, centre, strict=True))) + 1
+    # pixels stand at whole distances from the first one above a centre, and from the first one below
+    beginnings = {start for c in centre for start in (math.ceil(c) - c, c - math.floor(c))}
+
+    def least(beginning: float) -> float:
+        first, last = 0, furthest
+        while first < last:
+            middle = (first + last) // 2
+            if weights.outside(*box_indices(weights.shape, centre, beginning + middle)) <= allowed:
+                last = middle
+            else:
+                first = middle + 1
+        return beginning + first
+
+    return min(map(least, beginnings))
 
 
 def box_indices(shape: Sequence[int], centre: Sequence[float], half: float) -> tuple[list[int], list[int]]:
@@ -309,11 +375,12 @@ def box_indices(shape: Sequence[int], centre: Sequence[float], half: float) -> t
     return low, high
 
 
-def margins(marginal: Array, centre: float, allowed: float) -> tuple[int, int]:
+def margins(first: int, part: Array, centre: float, allowed: float) -> tuple[int, int]:
     """Smallest whole margins before and after `centre` (an index) with at most `allowed` of the mass beyond each.
 
-    Before: the pixels below ``floor(centre) - margin``; after: those above ``ceil(centre) + margin``.
+    Before: the pixels below ``floor(centre) - margin``; after: those above ``ceil(centre) + margin``. The mass is that of `part`,
+    whose entries stand from `first` on.
     """
-    before = int(np.searchsorted(np.cumsum(marginal), allowed, side="right"))
-    after = len(marginal) - 1 - int(np.searchsorted(np.cumsum(marginal[::-1]), allowed, side="right"))
+    before = first + int(np.searchsorted(np.cumsum(part), allowed, side="right"))
+    after = first + len(part) - 1 - int(np.searchsorted(np.cumsum(part[::-1]), allowed, side="right"))
     return max(0, math.floor(centre) - before), max(0, after - math.ceil(centre))

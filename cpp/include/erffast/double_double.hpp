@@ -35,6 +35,12 @@ inline DoubleDouble two_product(double a, double b) {
   return {p, __builtin_fma(a, b, -p)};
 }
 
+// a / b, to 2**-104 of it.
+inline DoubleDouble quotient(double a, double b) {
+  const double q = a / b;
+  return {q, __builtin_fma(-q, b, a) / b};
+}
+
 inline DoubleDouble operator+(DoubleDouble a, DoubleDouble b) {
   const DoubleDouble s = two_sum(a.hi, b.hi);
   return quick_two_sum(s.hi, s.lo + (a.lo + b.lo));

@@ -1,6 +1,7 @@
 // The inner loops, compiled once per instruction set and reached through one table chosen at load.
 #pragma once
 
+#include "erffast/profile_kernels.hpp"
 #include "erffast/spectral_kernels.hpp"
 #include "erffast/step.hpp"
 
@@ -42,6 +43,13 @@ struct ExactKernels {
   void (*multiply_complex)(const Numbers& a, const Numbers& b, Index n);
   // Brings the larger component of each to [1, 2) and adds the power of two taken out to exponents [n]; zeros stay.
   void (*normalise_complex)(const Numbers& a, Index* exponents, Index n);
+  // p[j + 1] = first * (n - j) / (j + 1) * p[j] + second * (2 n - j + 1) / (j + 1) * p[j - 1], for `steps` values of j from `j` on. The
+  // ratios are given as high and low parts; p[j + 1] is (hi, lo)[0], and what comes before stands before it.
+  struct ThreeTerms {
+    double first[2], second[2];
+    Index n;
+  };
+  void (*three_terms)(double* hi, double* lo, const ThreeTerms& terms, Index j, Index steps);
 };
 
 // The ceiling of arithmetic (cpp/src/kernels/peak.inl).
@@ -61,6 +69,7 @@ struct KernelTable {
   const ExactKernels* exact;
   const SpectralKernels* spectral;
   const PeakKernels* peak;
+  const ProfileKernels* profile;
   Kernels<float> f32;
   Kernels<double> f64;
 };

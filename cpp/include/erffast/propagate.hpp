@@ -42,14 +42,4 @@ struct Image {
 template <class T, int parts = 1>
 std::vector<Image<T>> propagate(const std::vector<Run<T>>& runs, const Options& options, Monitor& monitor);
 
-// image * taps * taps * ... (`count` times), the taps `dilation` pixels apart, trimmed to leave out at most the share `trim` of
-// the mass. 1-D, non-negative. Pixel 0 of the result's row stands at rect.x0, counted from the image's first pixel plus the
-// taps' first.
-template <class T>
-Image<T> power(const T* taps, Index n, Index count, Index dilation, const T* image, Index width, double trim, Index memory_limit, Monitor& monitor);
-
-// out[i, j] = rows[i] * columns[j] * 2**shift, written by `threads` threads; denormals flushed.
-template <class T>
-void outer(const double* rows, Index n_rows, const double* columns, Index n_columns, int shift, T* out, int threads, Monitor& monitor);
-
 }  // namespace erffast

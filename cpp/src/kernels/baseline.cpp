@@ -3,6 +3,7 @@
 #define ERFFAST_EXACT exact_baseline
 #define ERFFAST_SPECTRAL spectral_baseline
 #define ERFFAST_PEAK peak_baseline
+#define ERFFAST_PROFILE profile_baseline
 #ifdef __aarch64__
 #define ERFFAST_ISA_NAME "arm64"
 #else

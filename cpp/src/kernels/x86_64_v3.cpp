@@ -3,6 +3,7 @@
 #define ERFFAST_EXACT exact_x86_64_v3
 #define ERFFAST_SPECTRAL spectral_x86_64_v3
 #define ERFFAST_PEAK peak_x86_64_v3
+#define ERFFAST_PROFILE profile_x86_64_v3
 #define ERFFAST_ISA_NAME "x86-64-v3"
 #define ERFFAST_VECTOR_BYTES 32
 #include "kernels.inl"

@@ -4,6 +4,7 @@
 #define ERFFAST_EXACT exact_x86_64_v4
 #define ERFFAST_SPECTRAL spectral_x86_64_v4
 #define ERFFAST_PEAK peak_x86_64_v4
+#define ERFFAST_PROFILE profile_x86_64_v4
 #define ERFFAST_ISA_NAME "x86-64-v4"
 #define ERFFAST_VECTOR_BYTES 32
 #include "kernels.inl"
