@@ -8,6 +8,7 @@
 #include "erffast/combine.hpp"
 #include "erffast/kernels.hpp"
 #include "erffast/propagate.hpp"
+#include "erffast/separable.hpp"
 #include "erffast/spectrum.hpp"
 
 using namespace erffast;
@@ -116,12 +117,26 @@ void bounded(const std::string& name) {
   print_image(name, propagate<T, parts>({run}, options, monitor).front(), parts);
 }
 
+// Repeats of three taps, of more, and different kernels.
 template <class T>
-void powers(const std::string& name) {
-  const std::vector<T> taps = Numbers(3).take<T>(5, false);
+void profiles(const std::string& name) {
+  Numbers numbers(3);
   const T one = 1;
-  Monitor monitor = quiet();
-  print_image(name, power<T>(taps.data(), 5, 300, 1, &one, 1, 1e-12, memory, monitor), 1);
+  const auto print_profile = [&](const std::string& kind, const Run<T>& run) {
+    Monitor monitor = quiet();
+    Composing composing;
+    composing.trim = 1e-12;
+    composing.memory_limit = memory;
+    print_image(name + kind, composed(run, 0, &one, 1, composing, monitor), 1);
+  };
+  for (Index k : {3, 5}) {
+    const std::vector<T> taps = numbers.take<T>(k, false);
+    Run<T> run = layers<T>(1, k, 300, taps);
+    run.n_kernels = 1;
+    print_profile(" of " + std::to_string(k) + " taps", run);
+  }
+  const std::vector<T> taps = numbers.take<T>(4 * 200, false);
+  print_profile(" of kernels", layers<T>(1, 4, 200, taps));
 }
 
 template <class T>
@@ -130,7 +145,7 @@ void outer_product(const std::string& name) {
   const std::vector<double> rows = numbers.take<double>(13, true), columns = numbers.take<double>(37, false);
   std::vector<T> out(13 * 37);
   Monitor monitor = quiet();
-  outer<T>(rows.data(), 13, columns.data(), 37, -3, out.data(), 1, monitor);
+  outer<T>(rows.data(), 13, columns.data(), 37, -3, 2, out.data(), 1, monitor);
   print_all(name, out);
 }
 
@@ -195,8 +210,8 @@ int main() {
   bounded<float, 1>("bounded float32");
   bounded<double, 1>("bounded float64");
   bounded<double, 2>("bounded extended");
-  powers<float>("power float32");
-  powers<double>("power float64");
+  profiles<float>("power float32");
+  profiles<double>("power float64");
   outer_product<float>("outer float32");
   outer_product<double>("outer float64");
   spectral();

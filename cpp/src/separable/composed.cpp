@@ -1,4 +1,4 @@
-// Runs of 1-D layers, composed: what the native engine asks for.
+// Runs of 1-D layers, composed: what the native engine asks for. All in double; float32 is what comes in and goes out.
 #include <algorithm>
 #include <limits>
 #include <numeric>
@@ -48,10 +48,12 @@ Sequence sequence_of(const T* values, Index n) {
   return s;
 }
 
+// `layers` is the number of kernels in it.
 template <class T>
-Image<T> image_of(Sequence s) {
+Image<T> image_of(Sequence s, Index layers) {
   Image<T> out;
   if constexpr (sizeof(T) == 4) {
+    s.rounding += static_cast<double>(layers) * 0x1p-24;  // of the taps, when they were made float32
     times_power(s.values, peak_exponent<T> - peak_exponent<double>);
     s.exponent -= peak_exponent<T> - peak_exponent<double>;
     s.rounding += 0x1p-24;
@@ -84,7 +86,7 @@ Image<T> composed(const Run<T>& run, Index draw, const T* image, Index width, co
   // shares are left out in two places: by the composition, and by its product with the image
   const double share = composing.trim / 2;
   if (run.n_kernels > 1 && run.dilation[1] == 1) {
-    return image_of<T>(filtered(std::move(start), {n_taps, run.count, read}, composing.trim, composing, products, monitor));
+    return image_of<T>(filtered(std::move(start), {n_taps, run.count, read}, composing.trim, composing, products, monitor), run.count);
   }
   Sequence kernel;
   if (run.n_kernels > 1) {
@@ -101,7 +103,7 @@ Image<T> composed(const Run<T>& run, Index draw, const T* image, Index width, co
   Sequence result = products.of(start, spread(std::move(kernel), run.dilation[1]));
   trim(result, share);
   if (composing.keeps_mass) drop_faint(result);
-  return image_of<T>(std::move(result));
+  return image_of<T>(std::move(result), run.count);
 }
 
 template bool can_compose(const Run<float>&);
