@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 import erffast as ef
+from erffast import _backend, _core
 from erffast._files import replace_file
 from erffast.benchmark.choices import FAMILIES, Family, crossing
 from erffast.benchmark.machine import machine_facts
+from erffast.benchmark.tables import BUSY
 from erffast.chain import Chain
 from erffast.spectral import cost
 
@@ -120,9 +122,13 @@ def main() -> int:
         facts = machine_facts()
         table["measured"] = datetime.datetime.now(datetime.UTC).date().isoformat()
         table["machine"] = f"{facts['processor']}, {ef.build_info()['instruction_set']}, fft {facts['fft']}"
+        rates = [_core.multiply_add_rate_f64(_backend.thread_count(0), 0.1)]
         for engine in RUNS:
             table["seconds"][engine], ratios = fitted(*measured(engine))
             print(f"{engine}: {table['seconds'][engine]}\n  times over the model's: {' '.join(f'{r:.2f}' for r in ratios)}", flush=True)
+            rates.append(_core.multiply_add_rate_f64(_backend.thread_count(0), 0.1))
+        if min(rates) < BUSY * max(rates):
+            print(f"the machine was busy, down to {100 * min(rates) / max(rates):.0f} % of its multiply-adds: better measure again")
         write(table)
     table["crossings"] = {name: crossing(family) for name, family in FAMILIES.items()}
     print("crossings:", table["crossings"])

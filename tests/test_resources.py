@@ -57,8 +57,13 @@ TOO_MUCH: dict[str, tuple[str, Callable[[], Any], str]] = {
     ),
     "full window relative to the peak": (
         "2M",
-        lambda: ef.gradient(ef.parse("conv3 * 300"), POSITIVE, window="full", accuracy="peak", engine="spectral"),
+        lambda: ef.gradient(ef.parse("conv3 * 300"), POSITIVE, window="full", accuracy="peak", engine="direct"),
         r"an image of 601 x 601 pixels needs 2.76 MiB, and 2 MiB are available; use window=\"auto\"",
+    ),
+    "full window from a band": (
+        "2M",
+        lambda: ef.gradient(ef.parse("conv3 * 300"), POSITIVE, window="full", accuracy="peak", engine="spectral"),
+        r"an image of 601 x 601 pixels needs 2.76 MiB, and 2 MiB are available; ask for a smaller window, or use fewer layers",
     ),
     "automatic window": (
         "100K",
