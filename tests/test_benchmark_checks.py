@@ -26,6 +26,7 @@ from erffast.benchmark import (
     uniform,
 )
 from erffast.benchmark.answers import answer_of, difference, single
+from erffast.benchmark.chosen import Choices
 from erffast.benchmark.signed import Signed, product_work
 from erffast.benchmark.uniform import UniformProfiles
 
@@ -176,6 +177,23 @@ def test_every_seed_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     solve = case.solved
     monkeypatch.setattr(case, "solved", lambda k: solve(k * (1 + 1e-9) if np.array_equal(k, last) else k))
     assert case.check(found).wrong
+
+
+def test_choices_are_checked_one_by_one() -> None:
+    case = Choices({"families": 1}, 1)
+    found = case.run()
+    assert len(found) == 2
+    assert found[1].engine == "spectral"
+    assert not case.check(found).wrong
+    for place, erf in enumerate(found):
+        wrong: list[Any] = list(found)
+        wrong[place] = changed(erf, image=with_one_pixel(erf.image, 1 + 1e-9))
+        assert case.check(wrong).wrong
+    for chain, part in zip(case.chains, case.parts(MADE, found), strict=True):
+        assert part.name.endswith(f"forced, for signed 3x3, n={chain.n}")
+        assert part.in_turn
+        assert part.whole is not None
+        assert difference(answer_of(part.whole()), answer_of(part.call())) < 1e-11
 
 
 def test_a_verdict_of_nan_is_wrong() -> None:

@@ -32,7 +32,7 @@ TOO_MUCH: dict[str, tuple[str, Callable[[], Any], str]] = {
     ),
     "signed draws": (
         "256K",
-        lambda: ef.gradient(ef.parse("conv3 * 50"), np.stack([SIGNED] * 20), threads=2),
+        lambda: ef.gradient(ef.parse("conv3 * 50"), np.stack([SIGNED] * 20), threads=2, engine="spectral"),
         r"an image of 101 x 101 pixels for 20 draws needs .* MiB, and 256 KiB are available; use fewer draws at a time",
     ),
     "signed draws, layer by layer": (
@@ -57,8 +57,13 @@ TOO_MUCH: dict[str, tuple[str, Callable[[], Any], str]] = {
     ),
     "full window relative to the peak": (
         "2M",
-        lambda: ef.gradient(ef.parse("conv3 * 300"), POSITIVE, window="full", accuracy="peak"),
+        lambda: ef.gradient(ef.parse("conv3 * 300"), POSITIVE, window="full", accuracy="peak", engine="direct"),
         r"an image of 601 x 601 pixels needs 2.76 MiB, and 2 MiB are available; use window=\"auto\"",
+    ),
+    "full window from a band": (
+        "2M",
+        lambda: ef.gradient(ef.parse("conv3 * 300"), POSITIVE, window="full", accuracy="peak", engine="spectral"),
+        r"an image of 601 x 601 pixels needs 2.76 MiB, and 2 MiB are available; ask for a smaller window, or use fewer layers",
     ),
     "automatic window": (
         "100K",

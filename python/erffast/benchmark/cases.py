@@ -57,19 +57,23 @@ class Part:
     floor : float, optional
         Seconds its counted work takes at the ceilings.
     in_turn : bool
-        Timed in turn with the job, each on fresh memory.
+        Timed in turn with `whole`, each on fresh memory.
+    whole : callable, optional
+        What it is set beside; None for the job.
     """
 
     name: str
     call: Callable[[], Any]
     floor: float | None = None
     in_turn: bool = False
+    whole: Callable[[], Any] | None = None
 
 
 class Case(ABC):
     """One job at one size: inputs made beforehand, one call that is timed, and everything around it."""
 
     counted = ""  # what `floor` counts
+    apart = True  # whether its memory is measured
 
     def __init__(self, size: Size, threads: int) -> None:
         self.size, self.threads = size, threads

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .cases import Case, Size
+from .chosen import Choices
 from .positive import Deep, Direct, DirectSingle, Tails
 from .signed import Signed, SignedCompact
 from .uniform import SmallCall, SmallParse, UniformImage, UniformProfiles
@@ -81,6 +82,7 @@ JOBS = {
             ({"n": 100, "draws": 10}, {"n": 200, "draws": 100}),
             ({"n": 100, "draws": 2}, {"n": 200, "draws": 4}),
         ),
+        Job("choice", 'what engine="auto" takes', Choices, ({"families": 3}, {"families": 9})),
         Job("small", "uniform 3x3, what a call costs", SmallCall, ({"n": 20}, {"n": 20})),
         Job("parse", "the same from text", SmallParse, ({"n": 20}, {"n": 20})),
     )

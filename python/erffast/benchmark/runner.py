@@ -86,7 +86,7 @@ def run_job(job: Job, level: str, probe: probes.Probe, measured: Ceilings, say: 
     best = replace(measured, **{name: max(getattr(at, name) for at in (measured, before, after)) for name in ("float64", "copy")})
     timed: dict[str, Any] = {"timing": timing, "floor": case.floor(best, found), "counted": case.counted, "before": before, "after": after}
     timed |= {"parts": tuple(run_part(part, case, level) for part in case.parts(best, found))}
-    grown = measure_apart(job.key, size, probe.threads, timeout=MEMORY_TIMEOUT, timed=False)
+    grown = measure_apart(job.key, size, probe.threads, timeout=MEMORY_TIMEOUT, timed=False) if case.apart else ""
     timed |= {} if isinstance(grown, str) else {"memory": grown["memory"], "answer": grown["answer"]}
     peers, wrong = _peers(job, level, case, found, timing, probe, say)
     return JobResult(job.key, job.title, size, **{**facts, "wrong": wrong}, **timed, peers=peers)
@@ -95,7 +95,7 @@ def run_job(job: Job, level: str, probe: probes.Probe, measured: Ceilings, say: 
 def run_part(part: Part, case: Case, level: str) -> PartResult:
     """Time a part by itself, or in turn with the whole."""
     if part.in_turn:
-        ours, timing = time_in_turn(case.run, part.call, budget=BUDGET[level])
+        ours, timing = time_in_turn(part.whole or case.run, part.call, budget=BUDGET[level])
         return PartResult(part.name, timing, part.floor, ours)
     return PartResult(part.name, time_call(part.call, budget=BUDGET[level]), part.floor)
 
