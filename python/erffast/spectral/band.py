@@ -225,6 +225,8 @@ class Certified:
     axes : tuple of int
     peaks, exponents : arrays [draws]
         True values are pixel * 2**exponent; the largest pixel seen so far: of a sample of the window, until it is written.
+    tops : float64 [draws]
+        Largest pixels as they were written.
     border, trimmed : float64 [draws]
         Shares of the mass lost at borders (none) and outside the window (a bound).
     truncation, rounding, errors : float64 [draws]
@@ -245,6 +247,7 @@ class Certified:
         self._remedy = remedy
         self.exponents = exponents
         self.peaks = self._each(lambda a: a.picture.sample[0])
+        self.tops = np.zeros(self.draws)
         self.border = np.zeros(self.draws)
         self.trimmed = self._each(lambda a: a.outside)
         self.truncation = self._each(lambda a: a.truncation)
@@ -281,6 +284,7 @@ class Certified:
             largest, least = account.picture.write((top, left), size, image)
             _check_sign(least, size * account.absolute)
             self.peaks[draw] = max(self.peaks[draw], largest / size)
+            self.tops[draw] = max(largest, 0.0)
             if factor < 0:
                 np.negative(image, out=image)
         return out
