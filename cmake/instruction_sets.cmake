@@ -9,7 +9,7 @@ function(erffast_instruction_sets target)
   endif()
   foreach(set ${sets})
     string(REPLACE "-" "_" file ${set})
-    foreach(kind "" exact_ spectral_ peak_ profile_)
+    foreach(kind "" exact_ spectral_ band_ peak_ profile_)
       # `acc += w * x` becomes one fused multiply-add, and no other contraction is possible; error-free transformations
       # (exact_) must not be contracted.
       set(options -O3 -ffp-contract=fast)

@@ -318,8 +318,13 @@ def test_memory_is_asked_for_first(monkeypatch: pytest.MonkeyPatch) -> None:
         run_band(apart, box=(middle, middle), tol=TOL, resources=resources())
 
 
-def test_pixels_are_handed_out_once() -> None:
+def test_any_part_of_a_window_is_written_with_its_factor() -> None:
     (found,), crop = run_band(lowered(np.ones((30, 3, 3))), box=None, tol=TOL, resources=resources())
-    found.write(crop, np.ones(1))
-    with pytest.raises(RuntimeError, match="were written already"):
-        found.write(crop, np.ones(1))
+    sampled = found.peaks[0]
+    whole = found.write(crop, np.ones(1))[0]
+    assert sampled <= found.peaks[0] == whole.max()
+    low, high = (crop[0][0] + 3, crop[0][1] + 5), (crop[1][0] - 9, crop[1][1])
+    part = found.write((low, high), np.full(1, 0.375))[0]
+    np.testing.assert_allclose(part, 0.375 * whole[3:-9, 5:], rtol=0, atol=found.bound * whole.max())
+    np.testing.assert_array_equal(found.write(crop, np.full(1, -1.0))[0], -whole)
+    assert not found.write(crop, np.zeros(1)).any()

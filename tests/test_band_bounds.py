@@ -17,7 +17,7 @@ from erffast import _backend
 from erffast.chain import Chain
 from erffast.layers import Conv, Stack
 from erffast.lowering import lower_gradient
-from erffast.spectral import phases, synthesis
+from erffast.spectral import synthesis
 from erffast.spectral.certificate import Certificate, column_weights
 from erffast.spectral.chernoff import Tail
 from erffast.spectral.laws import families
@@ -94,7 +94,7 @@ def all_frequencies(shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[
 def certified(certificate: Certificate, shape: tuple[int, int]) -> Array:
     ky, kx = all_frequencies(shape)
     grid = np.stack(np.meshgrid(ky, kx, indexing="ij"), axis=-1).reshape(-1, 2)
-    return np.exp(-certificate.exponents(2 * grid, [phases.Circle(2 * n) for n in shape]) / 2).reshape(len(ky), len(kx))
+    return np.exp(-certificate.exponents(2 * grid, shape) / 2).reshape(len(ky), len(kx))
 
 
 def mixed_kernels(seed: int) -> Chain:
@@ -183,34 +183,69 @@ def test_what_is_kept_counts_every_frequency() -> None:
 # ------------------------------------------------------------------------------------------------ synthesis
 
 
-@pytest.mark.skipif(not HAS_LONG_DOUBLE, reason=NO_LONG_DOUBLE)
-@pytest.mark.parametrize("whole", [1, 2, 3, 4, 7, 8, 12, 1000, 4353])
-def test_turns_are_exact_to_their_bound(whole: int) -> None:
-    parts = np.arange(-3 * whole, 3 * whole)
-    c, s = phases.turns(parts, whole)
-    exact = unit_roots(whole)[-parts % whole]
-    assert np.abs(c - exact.real).max() <= phases.ERROR * 2.0**-53
-    assert np.abs(s - exact.imag).max() <= phases.ERROR * 2.0**-53
-    assert {float(v) for v in phases.turns(np.arange(4), 4)[0]} == {1.0, 0.0, -1.0}
-
-
-@pytest.mark.parametrize("band", [(0, 0), (5, 9), (22, 32)], ids=["one frequency", "few", "all"])
-def test_synthesis_is_the_inverse_transform_of_the_period(band: tuple[int, int]) -> None:
-    shape, low = (45, 64), (-7, 50)
-    image = generator(0, "synthesis").random(shape)
-    spectrum = np.fft.rfft2(image)
+def band_values(shape: tuple[int, int], band: tuple[int, int]) -> tuple[Array, NDArray[np.complex128]]:
+    """A random image of the period with the frequencies of a band alone, and those frequencies."""
+    spectrum = np.fft.rfft2(generator(0, "synthesis").random(shape))
     rows = np.r_[0 : band[0] + 1, -band[0] : 0]
-    values = spectrum[rows, : band[1] + 1]
     whole = np.zeros_like(spectrum)
-    whole[rows, : band[1] + 1] = values
-    expected = np.fft.irfft2(whole, s=shape)[np.arange(low[0], low[0] + 150)[:, None] % 45, np.arange(low[1], low[1] + 200) % 64]
-    out = np.empty((150, 200))
-    picture = synthesis.synthesise(values, shape, band, low, out, threads=2)
+    whole[rows, : band[1] + 1] = values = spectrum[rows, : band[1] + 1]
+    return np.fft.irfft2(whole, s=shape), values
+
+
+# One pixel; fewer than a vector's tile; an odd and an even number of them; more than the period.
+WINDOWS = {"one": (1, 1), "narrow": (3, 7), "tall": (20, 2), "tile": (13, 32), "beyond a tile": (25, 33), "wide": (150, 200)}
+
+
+@pytest.mark.parametrize("size", WINDOWS.values(), ids=WINDOWS)
+@pytest.mark.parametrize("band", [(0, 0), (5, 9), (22, 32)], ids=["one frequency", "few", "all"])
+def test_synthesis_is_the_inverse_transform_of_the_period(band: tuple[int, int], size: tuple[int, int]) -> None:
+    shape, low = (45, 64), (-7, 50)
+    image, values = band_values(shape, band)
+    y, x = (first + np.arange(n) for first, n in zip(low, size, strict=True))
+    expected = image[y[:, None] % 45, x % 64]
+    box = low, (low[0] + size[0] - 1, low[1] + size[1] - 1)
+    picture = synthesis.Picture(values, shape, band, box, threads=2)
+    out = np.full((size[0] + 2, size[1]), 7.0)
+    largest, smallest = picture.write(low, 3.0, out[1:-1])
     # the transform it is compared with has some roundings of its own
     allowed = (synthesis.rounding(band) + 16 * 2.0**-53) * picture.size
-    assert np.abs(out - np.maximum(expected, 0)).max() <= allowed
-    assert picture.peak == out.max()
-    assert abs(picture.least - expected.min()) <= allowed
+    assert np.abs(out[1:-1] / 3 - np.maximum(expected, 0)).max() <= allowed
+    assert (out[[0, -1]] == 7).all(), "nothing is written beside the window"
+    assert largest == out[1:-1].max()
+    assert abs(smallest / 3 - expected.min()) <= allowed
     assert picture.size == pytest.approx((np.abs(values) * column_weights(shape, band)).sum() / (45 * 64))
     for axis in (0, 1):
-        np.testing.assert_allclose(picture.marginals[axis], expected.sum(axis=1 - axis), atol=200 * allowed)
+        np.testing.assert_allclose(picture.marginals[axis], expected.sum(axis=1 - axis), rtol=0, atol=200 * allowed)
+
+
+@pytest.mark.parametrize("band", [(1, 1), (3, 2), (22, 32)], ids=str)
+def test_a_sample_of_the_window_comes_close_to_its_peak(band: tuple[int, int]) -> None:
+    """No sampled pixel is larger than the largest one; and it is the largest where waves are as short as pixels."""
+    shape, box = (45, 64), ((3, -5), (50, 41))
+    image, values = band_values(shape, band)
+    inside = image[np.arange(3, 51)[:, None] % 45, np.arange(-5, 42) % 64]
+    picture = synthesis.Picture(values, shape, band, box, threads=1)
+    largest, smallest = picture.sample
+    slack = 1e-12 * picture.size
+    assert inside.max() - 0.1 * picture.size <= largest <= inside.max() + slack
+    assert inside.min() - slack <= smallest
+    if band == (22, 32):
+        assert largest >= inside.max() - slack
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 1023, 1100])
+@pytest.mark.parametrize("sides", [(1, 1), (1, 4), (3, 3), (5, 5), (2, 7), (7, 7), (6, 2)], ids=str)
+def test_steps_are_the_autocorrelation_and_the_sums_of_the_taps(sides: tuple[int, int], n: int) -> None:
+    """Of any number of kernels, of which eight are taken together, and of one draw among others."""
+    taps = generator(n, "steps").random((n, 2, *sides))
+    lags, down, along = _backend.STEPS(taps, 1, 2)
+    masses = taps[:, 1] / taps[:, 1].sum(axis=(1, 2), keepdims=True)
+    padded = np.abs(np.fft.rfft2(masses, s=lags.shape)) ** 2
+    expected = np.fft.fftshift(np.fft.irfft2(padded.sum(axis=0), s=lags.shape))
+    np.testing.assert_allclose(lags, expected, rtol=0, atol=1e-14 * n)
+    assert lags.sum() == pytest.approx(n, rel=1e-13)
+    np.testing.assert_allclose(down, masses.sum(axis=2).T, rtol=1e-14)
+    np.testing.assert_allclose(along, masses.sum(axis=1).T, rtol=1e-14)
+    factors = generator(n, "tilt").random((3, sides[1])) ** 9
+    np.testing.assert_allclose(_backend.TILTED(along, factors, 1e-290), np.log(factors @ along).sum(axis=1), rtol=1e-13)
+    assert [_backend.STEPS(taps, 1, threads)[0].tobytes() for threads in (1, 3)] == [lags.tobytes()] * 2

@@ -1,5 +1,6 @@
 // Table of contents of erffast._core.
 #include "backend.hpp"
+#include "band.hpp"
 #include "ceilings.hpp"
 #include "spectral.hpp"
 
@@ -11,6 +12,7 @@ PYBIND11_MODULE(_core, m) {
   erffast::python::bind<double>(m, "ImagesF64", "propagate_f64", "outer_f64");
   erffast::python::bind_propagate<double, 2>(m, "propagate_x64");
   erffast::python::bind_spectral(m);
+  erffast::python::bind_band(m);
   erffast::python::bind_ceilings(m);
   m.def("build_info", [] {
     py::dict info;

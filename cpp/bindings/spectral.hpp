@@ -100,8 +100,7 @@ inline py::tuple run_sample(const py::list& list, std::pair<Index, Index> shape,
   return py::make_tuple(high, low, exponents, positions);
 }
 
-// Largest and smallest value, before those below `lowest` were set to it.
-inline std::pair<double, double> run_combine(const Array<double>& weights, const Array<double>& lines, double lowest, Array<double> out, int threads) {
+inline void run_combine(const Array<double>& weights, const Array<double>& lines, Array<double> out, int threads) {
   require(weights.ndim() == 2 && lines.ndim() == 2 && out.ndim() == 2 && weights.shape(1) == lines.shape(0), "weights must be [rows, n], lines [n, pitch]");
   require(out.writeable() && out.shape(0) == weights.shape(0), "out must have one row per row of weights");
   require(lines.shape(1) % 16 == 0 && lines.shape(1) >= out.shape(1), "the lines' length must be a multiple of 16, and no less than the width of out");
@@ -109,10 +108,10 @@ inline std::pair<double, double> run_combine(const Array<double>& weights, const
   const double* v = lines.data();
   double* o = out.mutable_data();
   Reporter reporter(py::none(), 1);
-  const Extremes found = reporter.run([&](Monitor& monitor) {
-    return combine(w, v, lines.shape(0), lines.shape(1), lowest, o, out.shape(0), out.shape(1), threads, monitor);
+  reporter.run([&](Monitor& monitor) {
+    combine(w, v, lines.shape(0), lines.shape(1), o, out.shape(0), out.shape(1), threads, monitor);
+    return 0;
   });
-  return {found.largest, found.smallest};
 }
 
 inline void bind_spectral(py::module_& m) {
@@ -120,7 +119,7 @@ inline void bind_spectral(py::module_& m) {
         py::arg("memory_limit"), py::arg("progress"));
   m.def("quantiles", &run_quantiles, py::arg("values"), py::arg("shape"), py::arg("band"), py::arg("samples"));
   m.def("sample", &run_sample, py::arg("layers"), py::arg("shape"), py::arg("places"), py::arg("threads"));
-  m.def("combine", &run_combine, py::arg("weights"), py::arg("lines"), py::arg("lowest"), py::arg("out").noconvert(), py::arg("threads"));
+  m.def("combine", &run_combine, py::arg("weights"), py::arg("lines"), py::arg("out").noconvert(), py::arg("threads"));
 }
 
 }  // namespace erffast::python

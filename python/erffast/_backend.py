@@ -21,6 +21,11 @@ SPECTRUM = _core.spectrum
 QUANTILES = _core.quantiles
 SAMPLE = _core.sample
 COMBINE = _core.combine
+SYNTHESIS = _core.synthesis
+STEPS = _core.steps
+TILTED = _core.tilted
+EXPONENTS = _core.exponents
+DROPPED = _core.dropped
 OUTER: dict[str, Any] = {"float32": _core.outer_f32, "float64": _core.outer_f64}
 
 
@@ -179,21 +184,12 @@ def readable_bytes(count: int) -> str:
 COLUMNS = 16  # the native sum takes that many at a time
 
 
-def combine(
-    weights: NDArray[np.float64], lines: NDArray[np.float64], out: NDArray[np.float64], threads: int, *, lowest: float = -math.inf
-) -> tuple[float, float]:
+def combine(weights: NDArray[np.float64], lines: NDArray[np.float64], out: NDArray[np.float64], threads: int) -> None:
     """The matrix product of `weights` [rows, n] and `lines` [n, columns] into `out` [rows, columns].
 
-    The same bits for any number of threads, and no thread waits for more afterwards. Values below `lowest` become `lowest`.
-
-    Returns
-    -------
-    largest, smallest : float
-        Of the product.
+    The same bits for any number of threads, and no thread waits for more afterwards.
     """
-    padded = np.pad(lines, ((0, 0), (0, -lines.shape[1] % COLUMNS)))
-    largest, smallest = COMBINE(np.ascontiguousarray(weights), padded, lowest, out, threads)
-    return largest, smallest
+    COMBINE(np.ascontiguousarray(weights), np.pad(lines, ((0, 0), (0, -lines.shape[1] % COLUMNS))), out, threads)
 
 
 # ------------------------------------------------------------------------------------------------ images

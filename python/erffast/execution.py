@@ -131,11 +131,16 @@ def reserve(shape: tuple[int, ...], dtype: str, remedy: str, granted: int = 0) -
 
     `granted`: bytes that the run was given when it began; a small image needs no second look.
     """
+    require_image(shape, dtype, remedy, granted)
+    return np.zeros(shape, dtype=dtype)
+
+
+def require_image(shape: tuple[int, ...], dtype: str, remedy: str, granted: int = 0) -> None:
+    """MemoryError with the remedy where images [draws, *sides] do not fit; `granted` as in `reserve`."""
     needed = math.prod(shape) * np.dtype(dtype).itemsize
     if needed > min(granted, _backend.UNASKED) and needed > (limit := _backend.memory_limit(needed)):
         draws = f" for {shape[0]} draws" if shape[0] > 1 else ""
         raise _backend.shortage(needed, limit, f"an image of {' x '.join(map(str, shape[1:]))} pixels{draws}", remedy)
-    return np.zeros(shape, dtype=dtype)
 
 
 def run_direct(chain: Chain, *, dtype: str, trim: float, resources: Resources) -> list[Outcome]:

@@ -361,7 +361,7 @@ def _result(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choi
         unit=chain.unit,
         input_size=chain.input_size,
         reach=chain.reach_later,
-        tops=[o.tops for o in outcomes if isinstance(o, Outcome)] or None,
+        tops=[o.tops for o in outcomes if hasattr(o, "tops")] or None,
     )
 
 

@@ -1,6 +1,7 @@
 // The inner loops, compiled once per instruction set and reached through one table chosen at load.
 #pragma once
 
+#include "erffast/band_kernels.hpp"
 #include "erffast/profile_kernels.hpp"
 #include "erffast/spectral_kernels.hpp"
 #include "erffast/step.hpp"
@@ -68,6 +69,7 @@ struct KernelTable {
   const char* isa;
   const ExactKernels* exact;
   const SpectralKernels* spectral;
+  const BandKernels* band;
   const PeakKernels* peak;
   const ProfileKernels* profile;
   Kernels<float> f32;

@@ -2,6 +2,7 @@
 #define ERFFAST_TABLE table_baseline
 #define ERFFAST_EXACT exact_baseline
 #define ERFFAST_SPECTRAL spectral_baseline
+#define ERFFAST_BAND band_baseline
 #define ERFFAST_PEAK peak_baseline
 #define ERFFAST_PROFILE profile_baseline
 #ifdef __aarch64__

@@ -151,10 +151,11 @@ constexpr Kernels<T> kernels_for() {
 
 extern const ExactKernels ERFFAST_EXACT;
 extern const SpectralKernels ERFFAST_SPECTRAL;
+extern const BandKernels ERFFAST_BAND;
 extern const PeakKernels ERFFAST_PEAK;
 extern const ProfileKernels ERFFAST_PROFILE;
 extern const KernelTable ERFFAST_TABLE;
-const KernelTable ERFFAST_TABLE = {ERFFAST_ISA_NAME, &ERFFAST_EXACT, &ERFFAST_SPECTRAL, &ERFFAST_PEAK, &ERFFAST_PROFILE,
+const KernelTable ERFFAST_TABLE = {ERFFAST_ISA_NAME, &ERFFAST_EXACT, &ERFFAST_SPECTRAL, &ERFFAST_BAND, &ERFFAST_PEAK, &ERFFAST_PROFILE,
                                    kernels_for<float>(), kernels_for<double>()};
 
 }  // namespace erffast

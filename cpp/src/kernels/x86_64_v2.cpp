@@ -2,6 +2,7 @@
 #define ERFFAST_TABLE table_x86_64_v2
 #define ERFFAST_EXACT exact_x86_64_v2
 #define ERFFAST_SPECTRAL spectral_x86_64_v2
+#define ERFFAST_BAND band_x86_64_v2
 #define ERFFAST_PEAK peak_x86_64_v2
 #define ERFFAST_PROFILE profile_x86_64_v2
 #define ERFFAST_ISA_NAME "x86-64-v2"

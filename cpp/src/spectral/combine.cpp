@@ -1,7 +1,6 @@
 #include "erffast/combine.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <vector>
 
 #include "erffast/kernels.hpp"
@@ -9,17 +8,14 @@
 
 namespace erffast {
 
-Extremes combine(const double* weights, const double* lines, Index n_lines, Index pitch, double lowest, double* out, Index height,
-                 Index width, int threads, Monitor& monitor) {
+void combine(const double* weights, const double* lines, Index n_lines, Index pitch, double* out, Index height, Index width, int threads,
+             Monitor& monitor) {
   FlushDenormals flush;
   const Kernels<double>& kernels = kernel_table().f64;
   constexpr Index tile_rows = 4, tile_columns = 16;
   const Index bands = (height + tile_rows - 1) / tile_rows;
   Team team(height * width * n_lines < 1'000'000 ? 1 : threads);
-  constexpr double none = std::numeric_limits<double>::infinity();
-  std::vector<Extremes> found(static_cast<std::size_t>(team.size()), Extremes{-none, none});
   team.run([&](int thread) {
-    Extremes& extremes = found[static_cast<std::size_t>(thread)];
     double tile[tile_rows * tile_columns];
     // A panel of columns stays in the first-level cache for all rows of the thread's share: copied, for its lines are far apart
     // and would meet in few sets of the cache.
@@ -32,22 +28,12 @@ Extremes combine(const double* weights, const double* lines, Index n_lines, Inde
       for (Index y = first; y < last; y += tile_rows) {
         const Index rows = std::min(tile_rows, last - y);
         kernels.tile(tile, weights + y * n_lines, rows, panel.data(), n_lines);
-        for (Index i = 0; i < rows; ++i) {
-          for (Index j = 0; j < columns; ++j) {
-            const double v = tile[i * tile_columns + j];
-            extremes.largest = std::max(extremes.largest, v);
-            extremes.smallest = std::min(extremes.smallest, v);
-            out[(y + i) * width + x + j] = std::max(v, lowest);
-          }
-        }
+        for (Index i = 0; i < rows; ++i) std::copy_n(tile + i * tile_columns, columns, out + (y + i) * width + x);
       }
       if (thread == 0) monitor.tick((last - first) * columns * n_lines);
     }
   });
   monitor.throw_if_stopped();
-  Extremes all = found[0];
-  for (const Extremes& e : found) all = {std::max(all.largest, e.largest), std::min(all.smallest, e.smallest)};
-  return all;
 }
 
 }  // namespace erffast

@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 
+#include "band_product.hpp"
 #include "product.hpp"
 #include "repeats.hpp"
 #include "sampled.hpp"
@@ -69,7 +70,10 @@ void spectrum(const std::vector<Layers>& layers, const Frequencies& f, Index dra
   FlushDenormals flush;
   const double total = static_cast<double>(draws) * static_cast<double>(f.size());
   if (total * sizeof(std::int32_t) > static_cast<double>(memory_limit)) throw MemoryLimit(static_cast<Index>(std::min(total * 4, 0x1p62)));
-  Team team(draws * f.size() < 4000 ? 1 : threads);
+  Index kernels = 0;
+  for (const Layers& run : layers) kernels += run.n_kernels;
+  // a band is small, but its layers are many: below 0.1 ms a thread is not worth its start
+  Team team((f.banded ? draws * f.size() * kernels < 400'000 : draws * f.size() < 4000) ? 1 : threads);
   std::vector<std::int32_t> powers(static_cast<std::size_t>(draws * f.size()), 0);
   const Spectrum target{values, powers.data()};
   std::fill_n(exponents, draws, 0);
@@ -87,7 +91,7 @@ void spectrum(const std::vector<Layers>& layers, const Frequencies& f, Index dra
   if (here.empty()) {
     std::fill_n(values, draws * f.size(), Complex(1));
   } else {
-    product(here, f, draws, team, monitor, target);
+    (f.banded ? band_product : product)(here, f, draws, team, monitor, target);
   }
   for (const auto& [spacing, runs] : elsewhere) {
     const Sampled factor(runs, f, draws, team, monitor);

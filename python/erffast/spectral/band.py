@@ -16,15 +16,13 @@ taken so large that the four together are below a quarter of the tolerance.
 below a quarter.
 
 **Rounding of the product.** Layer p has a transfer function of modulus at most ``exp(-s_p / 2)``; computed, it is off by at most c
-roundings u = 2**-53 (`plan.transfer_roundings`). The native product evaluates groups of up to G layers at a time. A group of m
-layers, whose s add up to s_g <= m, has the modulus ``exp(-s_g / 2)`` at most and an error of at most m c u, as no partial sum of it
-exceeds its mass, 1. The others have the modulus ``exp((s_g - S) / 2)`` at most, or 1; as computed, each is larger by a factor of
-``1 + m c u exp(s_g / 2) <= exp(m c u exp(G / 2))`` at most. So, replacing one group of the n layers after the other by what is
-computed,
+roundings u = 2**-53 (`plan.transfer_roundings`), as no partial sum of it exceeds its mass, 1. The other layers together have the
+modulus ``exp((s_p - S) / 2)`` at most, or 1; as computed, each of them is larger by a factor of ``1 + c u exp(s / 2)`` at most, and
+s <= 1. So, replacing one of the n layers after the other by what is computed,
 
-    \|P~ - P\|  <=  n c u  exp(n c u exp(G / 2))  min(1, exp((max s_g - S) / 2)).
+    \|P~ - P\|  <=  n c u  exp(2 n c u)  min(1, exp((max s_p - S) / 2)).
 
-At low frequencies s_g is almost 0 (`Certificate.kept`). Summed over the band and divided by N this is some n c u of the peak, and
+At low frequencies s_p is almost 0 (`Certificate.kept`). Summed over the band and divided by N this is some n c u of the peak, and
 so are the bounds of deep chains. Roundings do not conspire: the true error is a hundredth of it or less.
 
 **Rounding of the synthesis.** `synthesis.rounding`.
@@ -46,11 +44,11 @@ from numpy.typing import NDArray
 from .. import _backend
 from ..chain import Box, Chain
 from ..errors import AccuracyError
-from ..execution import Resources, reserve
+from ..execution import Resources, require_image, reserve
 from .certificate import Shape
 from .laws import families
 from .plan import Plan
-from .synthesis import Picture, rounding, synthesise
+from .synthesis import Picture, rounding
 from .transfer import Transfer, transfer
 
 Array = NDArray[np.float64]
@@ -68,9 +66,11 @@ class Account:
     Attributes
     ----------
     picture : Picture
+    absolute : float
+        Bound on the error of any pixel.
     truncation, rounding : float
         Bounds on the error of any pixel from aliases and dropped frequencies, and from rounding; relative to the largest pixel
-        less its own error.
+        seen, less its own error.
     outside : float
         Bound on the share of the mass outside the window.
     log_peak : float
@@ -78,6 +78,7 @@ class Account:
     """
 
     picture: Picture
+    absolute: float
     truncation: float
     rounding: float
     outside: float
@@ -113,12 +114,11 @@ def run_band(chain: Chain, *, box: Box | None, tol: float, resources: Resources)
         Before allocating.
     """
     parts = transfer(chain)
-    plans = [Plan(families(parts, draw)) for draw in range(parts.draws)]
+    plans = [Plan(families(parts, draw, resources.threads)) for draw in range(parts.draws)]
     crop = box or window(plans, parts.origin, tol)
-    height, width = (b - a + 1 for a, b in zip(*crop, strict=True))
-    images = reserve((parts.draws, height, width), "float64", resources.remedy)
-    accounts, exponents = certified(parts, plans, moved(crop, parts.origin, -1), tol, images, resources)
-    return [Certified(images, crop, accounts, exponents + parts.exponents)], crop
+    require_image((parts.draws, *(b - a + 1 for a, b in zip(*crop, strict=True))), "float64", resources.remedy)
+    accounts, exponents = certified(parts, plans, moved(crop, parts.origin, -1), tol, resources)
+    return [Certified(crop, parts.origin, accounts, exponents + parts.exponents, resources.remedy)], crop
 
 
 def window(plans: Sequence[Plan], origin: tuple[int, int], tol: float) -> Box:
@@ -134,13 +134,13 @@ def moved(box: Box, origin: tuple[int, int], sign: int) -> Box:
 
 
 def certified(
-    parts: Transfer, plans: Sequence[Plan], box: Box, tol: float, images: Array, resources: Resources
+    parts: Transfer, plans: Sequence[Plan], box: Box, tol: float, resources: Resources
 ) -> tuple[list[Account], NDArray[np.int64]]:
-    """Fill the images of all draws; with a smaller peak expected where the one found shows that too much was left out."""
+    """The accounts of all draws; with a smaller peak expected where the one found shows that too much was left out."""
     for plan in plans:
         plan.guess_peak(box)
     for _ in range(GUESSES):
-        accounts, exponents = _attempt(parts, plans, box, tol, images, resources)
+        accounts, exponents = _attempt(parts, plans, box, tol, resources)
         unsure = [(plan, account) for plan, account in zip(plans, accounts, strict=True) if account.truncation > tol / 2]
         if not unsure:
             return accounts, exponents
@@ -150,17 +150,15 @@ def certified(
     raise _too_faint(least, least * tol)
 
 
-def _attempt(
-    parts: Transfer, plans: Sequence[Plan], box: Box, tol: float, images: Array, resources: Resources
-) -> tuple[list[Account], NDArray[np.int64]]:
-    """One product and its images, for the peaks expected now."""
+def _attempt(parts: Transfer, plans: Sequence[Plan], box: Box, tol: float, resources: Resources) -> tuple[list[Account], NDArray[np.int64]]:
+    """One product and what it shows, for the peaks expected now."""
     shape = _largest(plan.period(box, tol / 16) for plan in plans)
     bands = [plan.band(shape, tol / 4) for plan in plans]
     band = _largest(kept for kept, _ in bands)
     values, exponents = _product(parts, shape, band, resources)
     accounts = []
-    for plan, (_, dropped), spectrum, image in zip(plans, bands, values, images, strict=True):
-        picture = synthesise(spectrum, shape, band, box[0], image, resources.threads)
+    for plan, (_, dropped), spectrum in zip(plans, bands, values, strict=True):
+        picture = Picture(spectrum, shape, band, box, resources.threads)
         truncation = plan.aliases(box, shape) + dropped
         accounts.append(_account(plan, picture, float(spectrum[0, 0].real), truncation, box, shape, band))
     return accounts, exponents
@@ -190,21 +188,26 @@ def _account(plan: Plan, picture: Picture, total: float, truncation: float, box:
     share = plan.roundings * ROUNDOFF
     # the computed mass is within `share` of the true one
     mass = total * (1 + 2 * share)
-    growth = math.exp(min(share * math.exp(plan.certificate.group / 2), 700.0))
+    growth = math.exp(min(2 * share, 700.0))
     product = share * growth * plan.certificate.kept(shape, band) / (float(shape[0]) * shape[1])
     rounded = mass * (product + NEGLECTED) + rounding(band) * picture.size
     left_out = mass * truncation
-    least_peak = picture.peak - rounded - left_out
-    if picture.least < -(rounded + left_out):
-        raise ArithmeticError(f"a pixel of {picture.least:.3e} is below 0 by more than its error can be, {rounded + left_out:.3e}")
-    if picture.peak <= 2 * rounded:
-        raise _too_faint(picture.peak / mass, rounded / mass)
+    seen, least = picture.sample
+    least_peak = seen - rounded - left_out
+    _check_sign(least, rounded + left_out)
+    if seen <= 2 * rounded:
+        raise _too_faint(seen / mass, rounded / mass)
     if least_peak <= 0:  # what was left out hides the pixels: take them for much smaller than thought
-        return Account(picture, math.inf, math.inf, 1.0, plan.log_peak - 10.0)
+        return Account(picture, math.inf, math.inf, math.inf, 1.0, plan.log_peak - 10.0)
     pixels = len(picture.marginals[0]) * len(picture.marginals[1])
     inside = (float(picture.marginals[0].sum()) - 2 * pixels * (rounded + left_out)) / mass
     outside = min(plan.outside(box), max(1 - inside, 0.0), 1.0)
-    return Account(picture, left_out / least_peak, rounded / least_peak, outside, math.log(least_peak / mass))
+    return Account(picture, rounded + left_out, left_out / least_peak, rounded / least_peak, outside, math.log(least_peak / mass))
+
+
+def _check_sign(least: float, error: float) -> None:
+    if least < -error:
+        raise ArithmeticError(f"a pixel of {least:.3e} is below 0 by more than its error can be, {error:.3e}")
 
 
 def _too_faint(share: float, uncertain: float) -> AccuracyError:
@@ -221,7 +224,9 @@ class Certified:
     ----------
     axes : tuple of int
     peaks, exponents : arrays [draws]
-        True values are pixel * 2**exponent; the largest pixel of the window.
+        True values are pixel * 2**exponent; the largest pixel seen so far: of a sample of the window, until it is written.
+    tops : float64 [draws]
+        Largest pixels as they were written.
     border, trimmed : float64 [draws]
         Shares of the mass lost at borders (none) and outside the window (a bound).
     truncation, rounding, errors : float64 [draws]
@@ -234,13 +239,15 @@ class Certified:
 
     bounded = True
 
-    def __init__(self, images: Array, box: Box, accounts: Sequence[Account], exponents: NDArray[np.int64]) -> None:
+    def __init__(self, box: Box, origin: tuple[int, int], accounts: Sequence[Account], exponents: NDArray[np.int64], remedy: str) -> None:
         self.axes = (0, 1)
-        self._images: Array | None = images
         self._box = box
+        self._origin = origin
         self._accounts = accounts
+        self._remedy = remedy
         self.exponents = exponents
-        self.peaks = self._each(lambda a: a.picture.peak)
+        self.peaks = self._each(lambda a: a.picture.sample[0])
+        self.tops = np.zeros(self.draws)
         self.border = np.zeros(self.draws)
         self.trimmed = self._each(lambda a: a.outside)
         self.truncation = self._each(lambda a: a.truncation)
@@ -264,17 +271,20 @@ class Certified:
 
     def marginal(self, draw: int, axis: int) -> Array:
         """Mass of the window along an axis, in units of the peak."""
-        picture = self._accounts[draw].picture
-        return np.asarray(np.maximum(picture.marginals[axis], 0.0) / picture.peak)
+        return np.asarray(np.maximum(self._accounts[draw].picture.marginals[axis], 0.0) / self.peaks[draw])
 
     def write(self, box: Box, factors: Array) -> Array:
-        """Pixels of a box inside the window times one factor per draw, [draws, *shape].
-
-        The window is multiplied where it lies, for it may be large: it can be asked for once.
-        """
-        if self._images is None:
-            raise RuntimeError("the pixels of this outcome were written already")
-        rows, columns = (slice(box[0][a] - self._box[0][a], box[1][a] - self._box[0][a] + 1) for a in self.axes)
-        pixels, self._images = self._images[:, rows, columns], None
-        pixels *= factors[:, None, None]
-        return pixels
+        """Pixels of a box inside the window times one factor per draw, [draws, *shape]: they are computed here."""
+        out = reserve((self.draws, *(b - a + 1 for a, b in zip(*box, strict=True))), "float64", self._remedy)
+        top, left = moved(box, self._origin, -1)[0]
+        for draw, (account, factor, image) in enumerate(zip(self._accounts, factors.tolist(), out, strict=True)):
+            if factor == 0:
+                continue
+            size = abs(factor)
+            largest, least = account.picture.write((top, left), size, image)
+            _check_sign(least, size * account.absolute)
+            self.peaks[draw] = max(self.peaks[draw], largest / size)
+            self.tops[draw] = max(largest, 0.0)
+            if factor < 0:
+                np.negative(image, out=image)
+        return out

@@ -8,18 +8,21 @@ because ``1(X >= a) <= exp(t (X - a))``. Every t gives a bound, so t is searched
 within ``(0.02 t std)**2 / 2`` of the least, 0.02 at a bound of 1e-20. Near the edges of a window that leaves out 1e-12, the bound is
 some 20 times the exact mass, which widens the window by 4 %.
 
-Rounding is covered: K is raised by a bound on the error of its sums before it is used.
+K is the logarithm of the product of all expectations, taken once (`laws.cpp`). Rounding is covered: K is raised by a bound on the
+error of its sums and products before it is used.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .laws import Family
+from .. import _backend
+from .laws import Family, Integers
 
 Array = NDArray[np.float64]
 
@@ -45,16 +48,12 @@ class Tail:
     """
 
     def __init__(self, families: Sequence[Family], axis: int, sign: int) -> None:
-        # [n, side] masses, [side] steps from the smallest to the largest, [n] counts, area of the kernel
-        self._parts = [
-            (f.marginals[axis][:, ::sign], sign * f.positions(axis)[::sign], f.counts, f.sides[0] * f.sides[1]) for f in families
-        ]
-        self.end = sum(_last(masses, steps, counts) for masses, steps, counts, _ in self._parts)
+        self._parts = [_Part(f, axis, sign) for f in families]
+        self.end = sum(f.ends[axis, sign] for f in families)
         self._deviation = math.sqrt(sum(float(f.variances[axis] @ f.counts) for f in families))
-        widest = max(int(steps[-1] - steps[0]) for _, steps, _, _ in self._parts)
+        widest = max(int(part.steps.max() - part.steps.min()) for part in self._parts)
         self._largest = WIDEST / max(widest, 1)
-        self._t: list[float] = []
-        self._k: list[float] = []
+        self._points: list[tuple[float, float]] = []  # t and K(t), from the smallest t on
 
     def reach(self, level: float) -> int:
         """The smallest a that is certified to leave at most exp(level) beyond: P(X >= a) <= exp(level).
@@ -73,56 +72,71 @@ class Tail:
         # 0 is said of nothing that is there
         return min(1.0, max(math.exp(min(best, 0.0)) * (1 + 1e-12), LEAST))
 
-    def _search(self, objective: Callable[[Array, Array], Array], deviations: float) -> float:
+    def _search(self, objective: Callable[[float, float], float], deviations: float) -> float:
         """The least value found of a function with one minimum in t; all points tried are kept for the next search."""
-        guess = deviations / self._deviation if self._deviation > deviations / self._largest else self._largest
-        if not self._t:
+        if not self._points:
+            guess = deviations / self._deviation if self._deviation > deviations / self._largest else self._largest
             self._add(guess / 1.3, guess, min(guess * 1.3, self._largest))
         for _ in range(TRIES):
-            order = np.argsort(self._t)
-            t = np.array(self._t)[order]
-            values = objective(t, np.array(self._k)[order])
-            further = _better(t, values, self._largest)
+            values = [objective(t, k) for t, k in self._points]
+            further = _better([t for t, _ in self._points], values, self._largest)
             if further is None:
                 break
             self._add(further)
-        return float(objective(np.array(self._t), np.array(self._k)).min())
+        return min(objective(t, k) for t, k in self._points)
 
     def _add(self, *points: float) -> None:
-        fresh = [p for p in dict.fromkeys(points) if p not in self._t]
-        self._t += fresh
-        self._k += self._cumulants(np.array(fresh)).tolist()
+        known = {t for t, _ in self._points}
+        fresh = [t for t in dict.fromkeys(points) if t not in known]
+        if fresh:
+            for point in zip(fresh, self._cumulants(np.array(fresh)).tolist(), strict=True):
+                insort(self._points, point)
 
     def _cumulants(self, t: Array) -> Array:
         """K(t), never below the exact value, [len(t)]."""
         total, slack = np.zeros(len(t)), np.zeros(len(t))
-        for masses, steps, counts, area in self._parts:
-            layers = float(counts.sum())
-            # relative to the largest step: exponents are never positive
-            sums = np.exp(t[:, None] * (steps - steps[-1])) @ masses.T
-            logs = np.log(np.maximum(sums, FLOOR))
-            shift = t * float(steps[-1]) * layers
-            total += logs @ counts + shift
-            # A sum of `side` products, of masses off by area + 1 roundings and exponentials off by those of an argument of up to
-            # 600 and their own; then the sum over the kernels.
-            slack += layers * (area + masses.shape[1] + 4 * WIDEST)
-            slack += (len(counts) + 8) * (np.abs(logs) @ counts + np.abs(shift))
+        for part in self._parts:
+            logs, shift, roundings = part.cumulants(t)
+            total += logs + shift
+            slack += roundings + 8 * (np.abs(logs) + np.abs(shift))
         return np.asarray(total + ROUNDOFF * (slack + 8 * np.abs(total)))
 
 
-def _last(masses: Array, steps: NDArray[np.int64], counts: NDArray[np.int64]) -> int:
-    """The largest sum of steps that has any mass."""
-    last = masses.shape[1] - 1 - np.argmax(masses[:, ::-1] > 0, axis=1)
-    return int((steps[last] * counts).sum())
+class _Part:
+    """Steps of one family along an axis; `steps` [side] in the order of the taps."""
+
+    def __init__(self, family: Family, axis: int, sign: int) -> None:
+        self.steps: Integers = sign * family.positions(axis)
+        self._layers = float(family.layers)
+        often = family.counts > 1
+        masses = family.marginals[axis]
+        self._once = np.ascontiguousarray(masses[:, ~often]) if often.any() else masses
+        self._often, self._counts = masses[:, often], family.counts[often]
+        # Each sum has `side` products, of masses off by some roundings, and exponentials off by those of an argument of up to 600 and
+        # their own; it is then a factor of a product, or its logarithm a term of a sum.
+        self._roundings = family.sides[0] * family.sides[1] + len(self.steps) + 4 * WIDEST + 8
+
+    def cumulants(self, t: Array) -> tuple[Array, Array, Array]:
+        """Sum of the logarithms of the expectations relative to the largest step, what that adds, and a bound on roundings, [len(t)]."""
+        largest = float(self.steps.max())
+        factors = np.exp(t[:, None] * (self.steps - largest))  # exponents are never positive
+        logs, roundings = np.zeros(len(t)), np.full(len(t), self._layers * self._roundings)
+        if self._once.shape[1]:
+            logs += _backend.TILTED(self._once, factors, FLOOR)
+        if len(self._counts):
+            each = np.log(np.maximum(factors @ self._often, FLOOR)) @ self._counts
+            logs += each
+            roundings += (len(self._counts) + 8) * np.abs(each)
+        return logs, t * (largest * self._layers), roundings
 
 
-def _better(t: Array, values: Array, largest: float) -> float | None:
+def _better(t: list[float], values: list[float], largest: float) -> float | None:
     """A point that is likely to be better than all of these; None where it would lie beside one of them."""
-    i = int(np.argmin(values))
+    i = min(range(len(values)), key=values.__getitem__)
     if i == 0:
-        return float(t[0] / 2)
+        return t[0] / 2
     if i == len(t) - 1:
-        return None if t[-1] >= largest else float(min(2 * t[-1], largest))
+        return None if t[-1] >= largest else min(2 * t[-1], largest)
     # the vertex of the parabola through the three
     left, right = t[i] - t[i - 1], t[i + 1] - t[i]
     down, up = (values[i - 1] - values[i]) / left, (values[i + 1] - values[i]) / right
@@ -130,6 +144,4 @@ def _better(t: Array, values: Array, largest: float) -> float | None:
         return None
     vertex = t[i] + (down * right - up * left) / (2 * (down + up))
     vertex = min(max(vertex, t[i] - 0.9 * left), t[i] + 0.9 * right)
-    if vertex > t[i] * (1 + CLOSE):
-        return float(vertex)
-    return float(vertex) if vertex < t[i] * (1 - CLOSE) else None
+    return vertex if abs(vertex - t[i]) > CLOSE * t[i] else None

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from ..chain import Box
 from .certificate import Certificate, Shape
 from .chernoff import Tail
-from .laws import Family
+from .laws import SIDES, Family
 
 Array = NDArray[np.float64]
 
 ROUNDOFF = 2.0**-53
-SIDES = ((0, 1), (0, -1), (1, 1), (1, -1))  # axis, direction
 WIDER = 1.25
 
 
@@ -99,20 +98,20 @@ class Plan:
 def transfer_roundings(family: Family) -> float:
     """Bound on the rounding errors of all transfer functions of a family together, in units of 2**-53 and of their mass.
 
-    Counted along the native product (`spectral.inl`), for layers of m rows of k taps, real and imaginary parts taken together as
+    Counted along the native product (`band.inl`), for layers of m rows of k taps, real and imaginary parts taken together as
     vectors, with one more for products that are not fused with their sums:
 
-    - the coefficients of a layer's row at one vertical frequency, from rows folded about the middle: m / 2 + 3;
-    - in a group of g > 1 layers, the products of these rows, sums of 2 k terms: sqrt(2) (2 k + 1) for all but the first;
-    - per group, the evaluation of its row, of up to g k terms, folded too and summed apart for even and odd ones:
-      sqrt(2) (g k / 4 + 9 / 2), and the product over the groups: 2 sqrt(2).
+    - a layer's row at one vertical frequency, sums of m products with waves that are rounded once: m + 2;
+    - its evaluation along the row, sums and differences of the taps at +-j as four sums of up to k / 2 + 1 terms, and the sums of two
+      of these: sqrt(2) (k / 2 + 5);
+    - the product over the layers: 2 sqrt(2).
 
-    Per layer at most m / 2 + 3 k + 10, whatever g. No partial sum exceeds the mass, so that is an absolute error. A kernel used
-    many times is raised to its power in double-double arithmetic, which leaves some 2**-103 of that per use.
+    Per layer at most m + k + 12. No partial sum exceeds the mass, so that is an absolute error. A kernel used many times is raised
+    to its power in double-double arithmetic, which leaves some 2**-103 of that per use.
     """
     once = family.counts == 1
     exactly = float(family.counts[~once].sum()) * (math.prod(family.sides) + 64) * 2.0**-48 + 8.0 * float((~once).sum())
-    return float(once.sum()) * (family.sides[0] / 2 + 3 * family.sides[1] + 10) + exactly
+    return float(once.sum()) * (family.sides[0] + family.sides[1] + 12) + exactly
 
 
 def _gaussian_band(covariance: Array, shape: Shape, budget: float) -> Shape:

@@ -2,50 +2,33 @@
 
     image[y, x] = 1 / (N_y N_x) sum over k_x of weight Re( exp(2 pi i k_x x / N_x) sum over k_y of P[k_y, k_x] exp(2 pi i k_y y / N_y) )
 
-Both sums are matrix products, the second a real one with cosines and sines as columns, done natively. A band of a deep image has
-some dozens of frequencies, far fewer than the steps and the idle pixels of a transform of the whole period.
+A band of a deep image has some dozens of frequencies, far fewer than the steps and the idle pixels of a transform of the whole
+period. The sums are native (`synthesis.cpp`): with sums and differences of the frequencies +-k_y, and of the pixels at the same
+distance from the middle of the window, half of the multiplications go.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _backend
-from . import phases
+from ..chain import Box
 from .certificate import Shape, column_weights
-from .phases import Circle
 
 Array = NDArray[np.float64]
 Waves = NDArray[np.complex128]
 
 ROUNDOFF = 2.0**-53
+# Pixels apart, as a share of the shortest wave, at which an image is looked at for its peak: a wave falls by 8 % from its crest to
+# the nearest of them at most, and an image, whose waves are mostly far longer, hardly at all.
+SPARSE = 1 / 8
 
 
-@dataclass(frozen=True)
 class Picture:
-    """The window of one draw.
-
-    Attributes
-    ----------
-    peak, least : float
-        Largest and smallest pixel, the smallest before those below 0 were set to 0.
-    marginals : tuple of two float64 arrays
-        Sums over the window along the other axis, from the same frequencies.
-    size : float
-        Sum of the moduli of all frequencies, over the number of pixels of the period: no pixel is larger.
-    """
-
-    peak: float
-    least: float
-    marginals: tuple[Array, Array]
-    size: float
-
-
-def synthesise(values: Waves, shape: Shape, band: Shape, low: tuple[int, ...], out: Array, threads: int) -> Picture:
-    """Write a window of the image, its pixels below 0 set to 0.
+    """The window of one draw, computed when its pixels are asked for.
 
     Parameters
     ----------
@@ -53,29 +36,60 @@ def synthesise(values: Waves, shape: Shape, band: Shape, low: tuple[int, ...], o
         Rows 0 .. K_y, -K_y .. -1; columns 0 .. K_x.
     shape, band : tuple of two int
         Period (N_y, N_x) and (K_y, K_x).
-    low : tuple of two int
-        First pixel, from where the phases are 0.
-    out : float64 [height, width]
+    box : Box
+        First and last pixel of the window, from where the phases are 0.
+    threads : int
+
+    Attributes
+    ----------
+    size : float
+        Sum of the moduli of all frequencies, over the number of pixels of the period: no pixel is larger.
     """
-    ky = np.r_[0 : band[0] + 1, -band[0] : 0].astype(np.int64)
-    kx = np.arange(band[1] + 1, dtype=np.int64)
-    height, width = out.shape
-    y, x = (first + np.arange(n, dtype=np.int64) for first, n in zip(low, (height, width), strict=True))
-    weights = column_weights(shape, band) / (float(shape[0]) * shape[1])
-    columns = (Circle(shape[0]).products(y, ky) @ values) * weights
-    along = Circle(shape[1]).products(kx, x)
-    rows = np.concatenate([along.real, -along.imag])
-    flat = np.concatenate([columns.real, columns.imag], axis=1)
-    peak, least = _backend.combine(flat, rows, out, threads, lowest=0.0)
-    marginals = flat @ rows.sum(axis=1), flat.sum(axis=0) @ rows
-    return Picture(peak, least, marginals, float((np.abs(values) * weights).sum()))
+
+    def __init__(self, values: Waves, shape: Shape, band: Shape, box: Box, threads: int) -> None:
+        weights = column_weights(shape, band) / (float(shape[0]) * shape[1])
+        self.size = float((np.abs(values) * weights).sum())
+        self._native = _backend.SYNTHESIS(values, weights, shape, band)
+        self._box = box
+        self._steps = [max(int(n * SPARSE / max(k, 1)), 1) for n, k in zip(shape, band, strict=True)]
+        self._threads = threads
+
+    @cached_property
+    def sample(self) -> tuple[float, float]:
+        """The largest and smallest of some pixels, evenly spread over the window; of all pixels where waves are short."""
+        places = [_spread(low, high, step) for low, high, step in zip(*self._box, self._steps, strict=True)]
+        low, steps, counts = zip(*places, strict=True)
+        largest, smallest = self._native.pixels(low, steps, 1.0, np.empty(counts), self._threads)
+        return largest, smallest
+
+    @cached_property
+    def marginals(self) -> tuple[Array, Array]:
+        """Sums over the window along the other axis, from the same frequencies."""
+        (top, left), (bottom, right) = self._box
+        low, size = (top, left), (bottom - top + 1, right - left + 1)
+        return self._native.sums(low, size, 0), self._native.sums(low, size, 1)
+
+    def write(self, low: tuple[int, int], factor: float, out: Array) -> tuple[float, float]:
+        """Write pixels from `low` on, times a factor, those below 0 set to 0; the largest and the smallest before that."""
+        largest, smallest = self._native.pixels(low, (1, 1), factor, out, self._threads)
+        return largest, smallest
+
+
+def _spread(low: int, high: int, step: int) -> tuple[int, int, int]:
+    """First, distance and number of pixels from low to high that lie `step` apart, as much left over before as after them."""
+    step = min(step, high - low + 1)
+    count = (high - low) // step + 1
+    return low + (high - low - (count - 1) * step) // 2, step, count
 
 
 def rounding(band: Shape) -> float:
-    """Bound on the error of any pixel that `synthesise` adds, in units of `Picture.size`.
+    """Bound on the error of any pixel that its synthesis adds, in units of `Picture.size`.
 
-    Each product has two cosines or sines, rounded by up to `phases.ERROR` each; a complex product is two real ones, whose errors
-    add up to at most sqrt(2) times as much; the sums have 2 (2 K_y + 1) and 2 (K_x + 1) terms; weights are rounded once.
+    In units of 2**-53: cosines and sines are rounded once, from double-double arithmetic; a complex product is off by up to
+    2 sqrt(2), with one more for a wave. A frequency is multiplied by its weight and the factor of the pixels (4) and moved to the
+    middle of the window by two waves (8). Sums and differences of the frequencies +-k_y are rounded once. The real and imaginary
+    parts of a column are sums of 2 K_y + 1 terms, products and sums rounded apart where they are not fused: with the waves
+    2 K_y + 4, times sqrt(2), as each pair of frequencies makes two terms. A pixel is two sums of K_x + 1 terms: with the waves and
+    the last sum K_x + 4.
     """
-    terms = 2 * (2 * band[0] + 1) + 2 * (band[1] + 1)
-    return 1.5 * ROUNDOFF * (terms + 4 * phases.ERROR + 8) * (1 + 1e-9)
+    return ROUNDOFF * (12 + 1.5 * (2 * band[0] + 4) + band[1] + 4) * (1 + 1e-9)

@@ -187,19 +187,21 @@ class _Draw:
         if found is None:
             return None
         parts, plan, tilt = found
-        pixels = np.zeros((1, *(b - a + 1 for a, b in zip(*box, strict=True))))
+        (top, left), (bottom, right) = box
+        pixels = np.empty((bottom - top + 1, right - left + 1))
         plan.guess_peak(box)
         try:
-            (account,), exponents = band.certified(parts, [plan], box, self._left_out, pixels, self._resources)
+            (account,), exponents = band.certified(parts, [plan], box, self._left_out, self._resources)
         except AccuracyError:
             return None
         certain = account.truncation + account.rounding
-        least = account.picture.least / account.picture.peak
+        largest, smallest = account.picture.write((top, left), 1.0, pixels)
+        least = smallest / largest
         if not (least > 0 and certain < self._allowed * least):
             return None
         error = (certain / (least - certain) + (self._taps + FACTOR_ROUNDINGS) * ROUNDOFF) * (1 + 1e-6)
-        exponent = _take_off(pixels[0], box, tilt)
-        return Tile(box, pixels[0], exponent + int(exponents[0] + parts.exponents[0]), error)
+        exponent = _take_off(pixels, box, tilt)
+        return Tile(box, pixels, exponent + int(exponents[0] + parts.exponents[0]), error)
 
     def _tilted(self, middle: Array) -> tuple[Transfer, Plan, Tilt] | None:
         """The chain whose image has its mean near a pixel: the tilt of a Gaussian, corrected where it is not one."""

@@ -162,6 +162,9 @@ def _pieces(taps: Array, step: Step) -> Iterable[tuple[Array, int, tuple[int, ..
     if len(taps) == 1:
         yield from _repeated(taps, step.count, step.stride)
         return
+    if _all_rare(taps):
+        yield taps, 1, step.stride
+        return
     first, counts = distinct(taps)
     often = counts >= LEAST_REPEATS
     for i, count in zip(first[often].tolist(), counts[often].tolist(), strict=True):
@@ -173,6 +176,11 @@ def _pieces(taps: Array, step: Step) -> Iterable[tuple[Array, int, tuple[int, ..
         yield np.ascontiguousarray(taps[np.sort(rest)]), 1, step.stride
 
 
+def _all_rare(taps: Array) -> bool:
+    """Whether no kernel is used `LEAST_REPEATS` times, as far as the first tap of each tells: a look at all of them takes longer."""
+    return int(np.unique(taps.reshape(len(taps), -1)[:, 0], return_counts=True)[1].max()) < LEAST_REPEATS
+
+
 def _repeated(taps: Array, count: int, stride: tuple[int, ...]) -> Iterable[tuple[Array, int, tuple[int, ...]]]:
     if count >= LEAST_REPEATS:
         yield taps, count, stride
@@ -182,5 +190,8 @@ def _repeated(taps: Array, count: int, stride: tuple[int, ...]) -> Iterable[tupl
 
 def _scaled(kernels: Array) -> tuple[Array, NDArray[np.int64]]:
     """Kernels [n, draws, rows, columns] with their largest tap in [0.5, 1), and the powers of two taken out, [n, draws]."""
-    shifts = np.frexp(np.abs(kernels).max(axis=(2, 3)))[1].astype(np.int64)
-    return np.ascontiguousarray(np.ldexp(kernels, -shifts[:, :, None, None])), shifts
+    flat = kernels.reshape(*kernels.shape[:2], -1)
+    shifts = np.frexp(np.maximum(flat.max(axis=2), -flat.min(axis=2)))[1].astype(np.int64)
+    if np.abs(shifts).max() > 1000:  # the power itself would not be a normal number
+        return np.ascontiguousarray(np.ldexp(kernels, -shifts[:, :, None, None])), shifts
+    return np.ascontiguousarray(kernels * np.ldexp(1.0, -shifts)[:, :, None, None]), shifts
