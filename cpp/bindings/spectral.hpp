@@ -83,15 +83,17 @@ inline Array<Index> run_quantiles(const Array<Complex>& values, std::pair<Index,
   return places;
 }
 
-// high, low complex128 [draws, n], exponents int64 [draws, n], positions complex128 [draws, n, 2]
-inline py::tuple run_sample(const py::list& list, std::pair<Index, Index> shape, const Array<Index>& places, int threads) {
+// high, low complex128 [draws, n], exponents int64 [draws, n], positions complex128 [draws, moving, 2]
+inline py::tuple run_sample(const py::list& list, std::pair<Index, Index> shape, const Array<Index>& places, Index moving, int threads) {
   require(places.ndim() == 3 && places.shape(2) == 2 && places.size() > 0, "places must be [draws, n, 2]");
+  require(moving >= 0 && moving <= places.shape(1), "moving must lie between 0 and the number of places");
   require(shape.first >= 1 && shape.second >= 1, "the period must be positive");
   const Index draws = places.shape(0), count = places.shape(1);
   const SpectralLayers layers = read_layers(list, draws);
-  Array<Complex> high({draws, count}), low({draws, count}), positions({draws, count, Index{2}});
+  Array<Complex> high({draws, count}), low({draws, count}), positions({draws, moving, Index{2}});
   Array<Index> exponents({draws, count});
-  const Samples samples{shape.first, shape.second, count, draws, places.data(), high.mutable_data(), low.mutable_data(), exponents.mutable_data(), positions.mutable_data()};
+  const Samples samples{shape.first,          shape.second,       count, draws, moving, places.data(), high.mutable_data(), low.mutable_data(),
+                        exponents.mutable_data(), positions.mutable_data()};
   Reporter reporter(py::none(), 1);
   reporter.run([&](Monitor& monitor) {
     sample(layers.layers, samples, threads, monitor);
@@ -119,7 +121,7 @@ inline void bind_spectral(py::module_& m) {
   m.def("spectrum", &run_spectrum, py::arg("layers"), py::arg("shape"), py::arg("band"), py::arg("draws"), py::arg("threads"),
         py::arg("memory_limit"), py::arg("progress"));
   m.def("quantiles", &run_quantiles, py::arg("values"), py::arg("shape"), py::arg("band"), py::arg("samples"));
-  m.def("sample", &run_sample, py::arg("layers"), py::arg("shape"), py::arg("places"), py::arg("threads"));
+  m.def("sample", &run_sample, py::arg("layers"), py::arg("shape"), py::arg("places"), py::arg("moving"), py::arg("threads"));
   m.def("combine", &run_combine, py::arg("weights"), py::arg("lines"), py::arg("lowest"), py::arg("out").noconvert(), py::arg("threads"));
 }
 

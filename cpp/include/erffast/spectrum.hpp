@@ -45,8 +45,9 @@ void quantiles(const Frequencies& frequencies, const Complex* values, Index samp
 // The product at some frequencies of a period height x width, in double-double arithmetic.
 struct Samples {
   Index height, width, count, draws;
+  Index moving;         // how many of each draw's, from the first, are asked for positions
   const Index* places;  // [draws, count, 2], rows and columns, any integers
-  // Products (high + low) * 2**exponents [draws, count], and [draws, count, 2] the mean position of what they add up, in input pixels
+  // Products (high + low) * 2**exponents [draws, count], and [draws, moving, 2] the mean position of what they add up, in input pixels
   // from the centred taps: i P' / P along each axis.
   Complex *high, *low;
   Index* exponents;

@@ -64,7 +64,7 @@ def on_grid(layers: Native, shape: Shape, values: Waves, exponents: NDArray[np.i
     places = np.concatenate(
         [_backend.QUANTILES(values, shape, None, BY_ENERGY), np.tile(_even(layers, rows, columns), (draws, 1, 1))], axis=1
     )
-    high, low, powers, positions = _backend.SAMPLE(layers, shape, places, threads)
+    high, low, powers, positions = _backend.SAMPLE(layers, shape, places, BY_ENERGY, threads)
     given = values[np.arange(draws)[:, None], places[:, :, 0], places[:, :, 1]]
     shift = powers - exponents[:, None]
     apart = np.abs((_times(high, shift) - given) + _times(low, shift))
@@ -73,7 +73,6 @@ def on_grid(layers: Native, shape: Shape, values: Waves, exponents: NDArray[np.i
     evenly = (apart[:, BY_ENERGY:] ** 2).mean(axis=1) / np.array([max(_mean_square(v), TINY) for v in values])
     # errors that the energy does not show lie on few of the even frequencies: their mean is known less well
     errors = np.sqrt(np.maximum(by_energy, np.where(evenly > 4 * by_energy, 2.25, 1.0) * evenly))
-    positions = positions[:, :BY_ENERGY]
     positions = np.where(np.isfinite(positions), positions, 0.0)
     centres = positions.real.mean(axis=1)
     spreads = np.sqrt(np.maximum((np.abs(positions) ** 2).mean(axis=1) - centres**2, 0.0))
@@ -153,7 +152,7 @@ def folded(
     # an axis of one pixel has one frequency
     finer = [FRACTIONS if n > 1 else 1 for n in pixels.shape]
     beside = seen.places[used] * finer + _fractions(int(used.sum())) * (np.array(pixels.shape) > 1)
-    high, _, powers, _ = _backend.SAMPLE(layers, (finer[0] * height, finer[1] * width), beside[None], threads)
+    high, _, powers, _ = _backend.SAMPLE(layers, (finer[0] * height, finer[1] * width), beside[None], 0, threads)
     down, across = (_waves(beside[:, axis], pixels.shape[axis], first[axis], finer[axis]) for axis in (0, 1))
     parts = np.empty((2 * len(down), width))
     _backend.combine(np.concatenate([down.real, down.imag]), pixels, parts, threads)
