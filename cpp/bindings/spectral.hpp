@@ -9,6 +9,7 @@
 #include "backend.hpp"
 #include "erffast/spectrum.hpp"
 #include "erffast/combine.hpp"
+#include "erffast/fourier.hpp"
 
 namespace erffast::python {
 
@@ -117,11 +118,30 @@ inline std::pair<double, double> run_combine(const Array<double>& weights, const
   return {found.largest, found.smallest};
 }
 
+// Half spectra complex128 [images, rows, width / 2 + 1] become images in the same memory. Largest absolute values float64 [images], and
+// sums of squares of rows [images, rows].
+inline std::pair<Array<double>, Array<double>> run_inverse_transform(Array<Complex> values, Index width, int threads) {
+  require(values.ndim() == 3 && values.size() > 0 && values.writeable(), "values must be a writable [images, rows, columns]");
+  require(width >= 2 && width % 2 == 0 && values.shape(2) == width / 2 + 1, "values must have width / 2 + 1 columns, the width being even");
+  const Index images = values.shape(0), rows = values.shape(1);
+  Array<double> peaks(images), energies({images, rows});
+  Complex* v = values.mutable_data();
+  double* p = peaks.mutable_data();
+  double* e = energies.mutable_data();
+  Reporter reporter(py::none(), 1);
+  reporter.run([&](Monitor& monitor) {
+    inverse_transform(v, images, rows, width, threads, p, e, monitor);
+    return 0;
+  });
+  return {peaks, energies};
+}
+
 inline void bind_spectral(py::module_& m) {
   m.def("spectrum", &run_spectrum, py::arg("layers"), py::arg("shape"), py::arg("band"), py::arg("draws"), py::arg("threads"),
         py::arg("memory_limit"), py::arg("progress"));
   m.def("quantiles", &run_quantiles, py::arg("values"), py::arg("shape"), py::arg("band"), py::arg("samples"));
   m.def("sample", &run_sample, py::arg("layers"), py::arg("shape"), py::arg("places"), py::arg("moving"), py::arg("threads"));
+  m.def("inverse_transform", &run_inverse_transform, py::arg("values").noconvert(), py::arg("width"), py::arg("threads"));
   m.def("combine", &run_combine, py::arg("weights"), py::arg("lines"), py::arg("lowest"), py::arg("out").noconvert(), py::arg("threads"));
 }
 

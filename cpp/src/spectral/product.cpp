@@ -13,6 +13,7 @@
 #include <memory>
 #include <thread>
 
+#include "aligned.hpp"
 #include "erffast/kernels.hpp"
 #include "turns.hpp"
 
@@ -25,19 +26,6 @@ constexpr Index combined_half = 4;
 constexpr Index cached_coefficients = 1 << 15;  // doubles of one chunk's coefficients
 // Bits by which products may grow between two renormalisations: taps are below 1, so a kernel gains at most log2 of its size.
 constexpr double safe_bits = 300;
-
-// A table of doubles aligned for vectors.
-class Table {
- public:
-  explicit Table(Index n) : data_(new (std::align_val_t{64}) double[static_cast<std::size_t>(std::max<Index>(n, 1))]()) {}
-  double* data() const { return data_.get(); }
-
- private:
-  struct Free {
-    void operator()(double* p) const { ::operator delete[](p, std::align_val_t{64}); }
-  };
-  std::unique_ptr<double[], Free> data_;
-};
 
 // All layers of one spacing: folded kernels of every draw, groups and the horizontal table.
 class Part {
