@@ -137,46 +137,13 @@ double* transform(const FourierPlan& plan, double* space) {
 
 // ------------------------------------------------------------------------------------------------ lines to lanes and back
 
-template <Index... K>
-struct Lanes {
-  // (re, im, re, im ..) in two vectors to real and imaginary parts, and back.
-  static Product parted(V low, V high) {
-    return {__builtin_shufflevector(low, high, (2 * K)...), __builtin_shufflevector(low, high, (2 * K + 1)...)};
-  }
-  static V first_half(const Product& z) { return __builtin_shufflevector(z.re, z.im, (K % 2 * lanes + K / 2)...); }
-  static V second_half(const Product& z) { return __builtin_shufflevector(z.re, z.im, (K % 2 * lanes + (K + lanes) / 2)...); }
-
-  // Exchanges the blocks off the diagonal, of Block x Block elements.
-  template <Index Block>
-  static void exchange(V (&m)[lanes]) {
-    for (Index i = 0; i < lanes; ++i) {
-      if (i & Block) continue;
-      const V a = m[i], b = m[i + Block];
-      m[i] = __builtin_shufflevector(a, b, (K & Block ? lanes + K - Block : K)...);
-      m[i + Block] = __builtin_shufflevector(a, b, (K & Block ? lanes + K : K + Block)...);
-    }
-  }
-  static void transpose(V (&m)[lanes]) {
-    if constexpr (lanes > 1) exchange<1>(m);
-    if constexpr (lanes > 2) exchange<2>(m);
-    if constexpr (lanes > 4) exchange<4>(m);
-  }
-};
-
-#if ERFFAST_SPECTRAL_BYTES == 64
-using Order = Lanes<0, 1, 2, 3, 4, 5, 6, 7>;
-#elif ERFFAST_SPECTRAL_BYTES == 32
-using Order = Lanes<0, 1, 2, 3>;
-#else
-using Order = Lanes<0, 1>;
-#endif
-
 void transform_columns(double* values, Index pitch, Index count, const FourierPlan& plan, double* space) {
   constexpr Index cell = 2 * lanes;
   for (Index y = 0; y < plan.n; ++y) {
     const double* row = values + y * pitch;
     if (count == lanes) {
-      put(space + cell * y, Order::parted(load(row), load(row + lanes)));
+      const V low = load(row), high = load(row + lanes);
+      put(space + cell * y, {Order::even(low, high), Order::odd(low, high)});
       continue;
     }
     for (Index l = 0; l < lanes; ++l) {
@@ -189,8 +156,8 @@ void transform_columns(double* values, Index pitch, Index count, const FourierPl
     double* row = values + y * pitch;
     const Product z = get(found + cell * y);
     if (count == lanes) {
-      store(row, Order::first_half(z));
-      store(row + lanes, Order::second_half(z));
+      store(row, Order::first_half(z.re, z.im));
+      store(row + lanes, Order::second_half(z.re, z.im));
       continue;
     }
     for (Index l = 0; l < count; ++l) {

@@ -15,6 +15,7 @@
 #include "erffast/spectral_kernels.hpp"
 
 #include <cstring>
+#include <limits>
 
 #include "fourier.inl"
 #include "vectors.inl"
@@ -137,6 +138,59 @@ void multiply(const double* coefficients, const Group* groups, Index n_groups, c
   go(coefficients, groups, n_groups, cosines, sines, table_half, vectors, first, state);
 }
 
+// ------------------------------------------------------------------------------------------------ results
+
+Index write_row(const double* re, const double* im, const std::int64_t* exponents, Index n, bool backward, double* values,
+                std::int32_t* powers) {
+  constexpr Index none = std::numeric_limits<Index>::min();
+  I top = I{} + none;
+  Index v = 0;
+  for (; v + lanes <= n; v += lanes) {
+    V a = load(re + v), b = load(im + v);
+    I e;
+    std::memcpy(&e, exponents + v, sizeof(I));
+    const I seen = ((a != V{}) | (b != V{})) != 0 ? e : I{} + none;
+    top = seen > top ? seen : top;
+    if (backward) {
+      a = Order::reversed(a);
+      b = Order::reversed(b);
+      e = Order::reversed(e);
+    }
+    const Index at = backward ? -v - (lanes - 1) : v;
+    store(values + 2 * at, Order::first_half(a, b));
+    store(values + 2 * at + lanes, Order::second_half(a, b));
+    const auto narrow = __builtin_convertvector(e, Order::I32);
+    std::memcpy(powers + at, &narrow, sizeof(narrow));
+  }
+  Index largest = none;
+  for (Index l = 0; l < lanes; ++l) largest = top[l] > largest ? top[l] : largest;
+  for (; v < n; ++v) {
+    const Index at = backward ? -v : v;
+    values[2 * at] = re[v];
+    values[2 * at + 1] = im[v];
+    powers[at] = static_cast<std::int32_t>(exponents[v]);
+    if ((re[v] != 0 || im[v] != 0) && exponents[v] > largest) largest = exponents[v];
+  }
+  return largest;
+}
+
+void scale_row(double* values, const std::int32_t* powers, Index n, Index shift) {
+  for (Index v = 0; v < n; v += lanes) {
+    const Index count = n - v < lanes ? n - v : lanes;
+    Order::I32 narrow = {};
+    std::memcpy(&narrow, powers + v, static_cast<std::size_t>(count) * sizeof(std::int32_t));
+    I e = __builtin_convertvector(narrow, I) - shift + 1023;
+    e = e < 1 ? I{} : e > 2046 ? I{} + 2046 : e;
+    const V factor = (V)(e << 52);
+    if (count == lanes) {
+      store(values + 2 * v, load(values + 2 * v) * Order::first_half(factor, factor));
+      store(values + 2 * v + lanes, load(values + 2 * v + lanes) * Order::second_half(factor, factor));
+      continue;
+    }
+    for (Index l = 0; l < 2 * count; ++l) values[2 * v + l] *= factor[l / 2];
+  }
+}
+
 // ------------------------------------------------------------------------------------------------ coefficients
 
 struct Tap {
@@ -212,6 +266,6 @@ void compose(const Folded* layers, Index n_layers, Index half, const double* cos
 }  // namespace
 
 extern const SpectralKernels ERFFAST_SPECTRAL;
-const SpectralKernels ERFFAST_SPECTRAL = {lanes, compose, multiply, transform_columns, transform_rows};
+const SpectralKernels ERFFAST_SPECTRAL = {lanes, compose, multiply, write_row, scale_row, transform_columns, transform_rows};
 
 }  // namespace erffast

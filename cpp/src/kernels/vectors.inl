@@ -28,6 +28,43 @@ inline V rounded(V v) {
   return v;
 }
 
+template <Index... K>
+struct Lanes {
+  typedef std::int32_t I32 __attribute__((vector_size(lanes * sizeof(std::int32_t)), aligned(4), may_alias));
+
+  static V reversed(V v) { return __builtin_shufflevector(v, v, (lanes - 1 - K)...); }
+  static I reversed(I v) { return __builtin_shufflevector(v, v, (lanes - 1 - K)...); }
+  // Complex numbers (re, im, re, im ..) in two vectors, as real and imaginary parts and back.
+  static V even(V low, V high) { return __builtin_shufflevector(low, high, (2 * K)...); }
+  static V odd(V low, V high) { return __builtin_shufflevector(low, high, (2 * K + 1)...); }
+  static V first_half(V re, V im) { return __builtin_shufflevector(re, im, (K % 2 * lanes + K / 2)...); }
+  static V second_half(V re, V im) { return __builtin_shufflevector(re, im, (K % 2 * lanes + (K + lanes) / 2)...); }
+
+  // Exchanges the blocks off the diagonal, of Block x Block elements.
+  template <Index Block>
+  static void exchange(V (&m)[lanes]) {
+    for (Index i = 0; i < lanes; ++i) {
+      if (i & Block) continue;
+      const V a = m[i], b = m[i + Block];
+      m[i] = __builtin_shufflevector(a, b, (K & Block ? lanes + K - Block : K)...);
+      m[i + Block] = __builtin_shufflevector(a, b, (K & Block ? lanes + K : K + Block)...);
+    }
+  }
+  static void transpose(V (&m)[lanes]) {
+    if constexpr (lanes > 1) exchange<1>(m);
+    if constexpr (lanes > 2) exchange<2>(m);
+    if constexpr (lanes > 4) exchange<4>(m);
+  }
+};
+
+#if ERFFAST_SPECTRAL_BYTES == 64
+using Order = Lanes<0, 1, 2, 3, 4, 5, 6, 7>;
+#elif ERFFAST_SPECTRAL_BYTES == 32
+using Order = Lanes<0, 1, 2, 3>;
+#else
+using Order = Lanes<0, 1>;
+#endif
+
 struct Product {
   V re, im;
 };
