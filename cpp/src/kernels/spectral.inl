@@ -71,12 +71,12 @@ inline const double* run(const double* c, Index n_groups, Index half, const doub
     {
       const V x = s.x[0] + s.x[1], y = s.y[0] + s.y[1], z = s.z[0] + s.z[1], w = s.w[0] + s.w[1];
       times(p[0], x + y, z - w);
-      if constexpr (Paired) times(p[1], x - y, -(z + w));
+      if constexpr (Paired) times_conjugate(p[1], x - y, z + w);
     }
     if constexpr (Mirrored) {
       const V x = s.x[0] - s.x[1], y = s.y[1] - s.y[0], z = s.z[0] - s.z[1], w = s.w[1] - s.w[0];
       times(p[2], x + y, z - w);
-      if constexpr (Paired) times(p[3], x - y, -(z + w));
+      if constexpr (Paired) times_conjugate(p[3], x - y, z + w);
     }
   }
   return c;
@@ -208,59 +208,103 @@ inline Tap row_tap(const Folded& layer, Index b, const double* cosines, const do
   return t;
 }
 
-// Writes c[j] and c[-j] (equal for j = 0) as coefficients, one lane to each table.
-inline void write(const Tap& right, const Tap& left, Index j, double* const* out) {
-  if (j == 0) {
-    for (Index l = 0; l < lanes; ++l) {
-      out[l][0] = right.re[l];
-      out[l][1] = right.im[l];
-    }
-    return;
+// A row of taps c[-half .. half] as coefficients, one lane to each table.
+void write_taps(const Tap* c, Index half, double* const* out) {
+  constexpr Index most = 2 + 4 * Group::largest_half + lanes;
+  V coefficients[most] = {c[half].re, c[half].im};
+  for (Index j = 1; j <= half; ++j) {
+    const Tap &right = c[half + j], &left = c[half - j];
+    V* const o = coefficients + 4 * j - 2;
+    o[0] = right.re + left.re;
+    o[1] = right.im + left.im;
+    o[2] = right.im - left.im;
+    o[3] = right.re - left.re;
   }
-  const V a = right.re + left.re, b = right.im + left.im, c = right.im - left.im, d = right.re - left.re;
-  for (Index l = 0; l < lanes; ++l) {
-    double* o = out[l] + 4 * j - 2;
-    o[0] = a[l];
-    o[1] = b[l];
-    o[2] = c[l];
-    o[3] = d[l];
+  const Index size = 2 + 4 * half;
+  Index i = 0;
+  for (; i + lanes <= size; i += lanes) {
+    V m[lanes];
+    for (Index l = 0; l < lanes; ++l) m[l] = coefficients[i + l];
+    Order::transpose(m);
+    for (Index l = 0; l < lanes; ++l) store(out[l] + i, m[l]);
+  }
+  for (; i < size; ++i) {
+    for (Index l = 0; l < lanes; ++l) out[l][i] = coefficients[i][l];
   }
 }
 
-void compose(const Folded* layers, Index n_layers, Index half, const double* cosines, const double* sines, double* const* out) {
-  if (n_layers == 1) {
-    for (Index j = 0; j <= half; ++j) {
-      write(row_tap(layers[0], half + j, cosines, sines), row_tap(layers[0], half - j, cosines, sines), j, out);
-    }
-    return;
+// The row of a single layer, however wide.
+void compose_one(const Folded& layer, const double* cosines, const double* sines, double* const* out) {
+  const Index half = layer.half_x;
+  const Tap middle = row_tap(layer, half, cosines, sines);
+  for (Index l = 0; l < lanes; ++l) {
+    out[l][0] = middle.re[l];
+    out[l][1] = middle.im[l];
   }
+  for (Index j = 1; j <= half; ++j) {
+    const Tap right = row_tap(layer, half + j, cosines, sines), left = row_tap(layer, half - j, cosines, sines);
+    const V a = right.re + left.re, b = right.im + left.im, c = right.im - left.im, d = right.re - left.re;
+    for (Index l = 0; l < lanes; ++l) {
+      double* const o = out[l] + 4 * j - 2;
+      o[0] = a[l];
+      o[1] = b[l];
+      o[2] = c[l];
+      o[3] = d[l];
+    }
+  }
+}
+
+// c[0 .. n) becomes the row of n + width - 1 taps that it and t make, from the last on: in place.
+inline void convolve(Tap* c, Index n, const Tap* t, Index width) {
+  for (Index i = n + width - 2; i >= 0; --i) {
+    Tap sum = {};
+    for (Index b = i < n ? 0 : i - n + 1; b < width && b <= i; ++b) {
+      const Tap u = c[i - b];
+      sum.re += u.re * t[b].re;
+      sum.re -= u.im * t[b].im;
+      sum.im += u.re * t[b].im;
+      sum.im += u.im * t[b].re;
+    }
+    c[i] = sum;
+  }
+}
+
+// Width > 0: all layers have that many columns, and as many taps are known to the compiler.
+template <Index Width, Index... Taps>
+void compose_equal(const Folded* layers, Index n_layers, const double* cosines, const double* sines, double* const* out) {
+  Tap c[2 * Group::largest_half + 1], t[Width];
+  for (Index b = 0; b < Width; ++b) c[b] = row_tap(layers[0], b, cosines, sines);
+  Index p = 1;
+  const auto next = [&]<Index N>() {
+    if (p == n_layers) return;
+    for (Index b = 0; b < Width; ++b) t[b] = row_tap(layers[p], b, cosines, sines);
+    convolve(c, N, t, Width);
+    ++p;
+  };
+  (next.template operator()<Taps>(), ...);
+  write_taps(c, n_layers * (Width / 2), out);
+}
+
+void compose_mixed(const Folded* layers, Index n_layers, Index half, const double* cosines, const double* sines, double* const* out) {
   constexpr Index most = 2 * Group::largest_half + 1;
-  Tap c[most], next[most], t[most];
+  Tap c[most], t[most];
   Index n = 1;
-  c[0] = {all(1.0), V{}};
   for (Index p = 0; p < n_layers; ++p) {
     const Index width = 2 * layers[p].half_x + 1;
-    for (Index b = 0; b < width; ++b) t[b] = row_tap(layers[p], b, cosines, sines);
-    if (p == 0) {
-      for (Index b = 0; b < width; ++b) c[b] = t[b];
-      n = width;
-      continue;
-    }
-    for (Index i = 0; i < n + width - 1; ++i) {
-      Tap sum = {};
-      for (Index b = i < n ? 0 : i - n + 1; b < width && b <= i; ++b) {
-        const Tap& u = c[i - b];
-        sum.re += u.re * t[b].re;
-        sum.re -= u.im * t[b].im;
-        sum.im += u.re * t[b].im;
-        sum.im += u.im * t[b].re;
-      }
-      next[i] = sum;
-    }
+    Tap* const row = p == 0 ? c : t;
+    for (Index b = 0; b < width; ++b) row[b] = row_tap(layers[p], b, cosines, sines);
+    if (p > 0) convolve(c, n, t, width);
     n += width - 1;
-    for (Index i = 0; i < n; ++i) c[i] = next[i];
   }
-  for (Index j = 0; j <= half; ++j) write(c[half + j], c[half - j], j, out);
+  write_taps(c, half, out);
+}
+
+void compose(const Folded* layers, Index n_layers, Index half, const double* cosines, const double* sines, double* const* out) {
+  if (n_layers == 1) return compose_one(layers[0], cosines, sines, out);
+  bool threes = n_layers <= 4;
+  for (Index p = 0; p < n_layers; ++p) threes = threes && layers[p].half_x == 1;
+  if (threes) return compose_equal<3, 3, 5, 7>(layers, n_layers, cosines, sines, out);
+  compose_mixed(layers, n_layers, half, cosines, sines, out);
 }
 
 }  // namespace

@@ -78,5 +78,14 @@ inline void times(Product& p, V re, V im) {
   p = {r, i};
 }
 
+// p *= re - i im
+inline void times_conjugate(Product& p, V re, V im) {
+  V r = rounded(p.im * im);
+  r += p.re * re;
+  V i = rounded(p.im * re);
+  i -= p.re * im;
+  p = {r, i};
+}
+
 }  // namespace
 }  // namespace erffast
