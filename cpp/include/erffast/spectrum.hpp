@@ -38,9 +38,10 @@ struct Frequencies {
 void spectrum(const std::vector<Layers>& layers, const Frequencies& frequencies, Index draws, int threads, Index memory_limit,
               Complex* values, Index* exponents, Monitor& monitor);
 
-// Frequencies (row, column) at the quantiles (i + 1/2) / samples of the energy |P|^2 of one draw: a mean over them is a mean over
-// the energy. Of an empty spectrum, frequency 0.
-void quantiles(const Frequencies& frequencies, const Complex* values, Index samples, Index* places);  // places [samples, 2]
+// Frequencies (row, column) at the quantiles (i + 1/2) / samples of the energy |P|^2 of each draw: a mean over them is a mean over
+// the energy. Of an empty spectrum, frequency 0. places [draws, samples, 2]; squares [draws], the sums of |P|^2 over the values given.
+void quantiles(const Frequencies& frequencies, const Complex* values, Index draws, Index samples, int threads, Index* places,
+               double* squares);
 
 // The product at some frequencies of a period height x width, in double-double arithmetic.
 struct Samples {

@@ -223,30 +223,6 @@ void sample_some(const std::vector<Layers>& layers, const Samples& s, const Angl
 
 }  // namespace
 
-void quantiles(const Frequencies& f, const Complex* values, Index samples, Index* places) {
-  const auto energy = [&](Index row, Index v) {
-    const bool once = v == 0 || (!f.banded && v == f.columns() - 1);  // the others stand for their conjugates too
-    return (once ? 1.0 : 2.0) * std::norm(values[row * f.columns() + v]);
-  };
-  std::vector<double> rows(static_cast<std::size_t>(f.rows()), 0.0);
-  double total = 0;
-  for (Index r = 0; r < f.rows(); ++r) {
-    for (Index v = 0; v < f.columns(); ++v) rows[static_cast<std::size_t>(r)] += energy(r, v);
-    total += rows[static_cast<std::size_t>(r)];
-  }
-  double before = 0;  // energy of the rows before r
-  Index r = 0;
-  for (Index i = 0; i < samples; ++i) {
-    const double wanted = total * (static_cast<double>(i) + 0.5) / static_cast<double>(samples);
-    while (r + 1 < f.rows() && before + rows[static_cast<std::size_t>(r)] <= wanted) before += rows[static_cast<std::size_t>(r++)];
-    double sum = before;
-    Index v = 0;
-    while (v + 1 < f.columns() && sum + energy(r, v) <= wanted) sum += energy(r, v++);
-    places[2 * i] = f.row_frequency(total > 0 ? r : 0);
-    places[2 * i + 1] = total > 0 ? v : 0;
-  }
-}
-
 void sample(const std::vector<Layers>& layers, const Samples& samples, int threads, Monitor& monitor) {
   FlushDenormals flush;
   Index reach[2] = {0, 0};
