@@ -115,10 +115,15 @@ class Outcome:
 
 def reserve(shape: tuple[int, ...], dtype: str, remedy: str) -> NDArray[Any]:
     """Zeros for images [draws, *sides]; MemoryError with the remedy where it does not fit. Pages never written cost nothing."""
+    require_image(shape, dtype, remedy)
+    return np.zeros(shape, dtype=dtype)
+
+
+def require_image(shape: tuple[int, ...], dtype: str, remedy: str) -> None:
+    """MemoryError with the remedy where images [draws, *sides] do not fit."""
     needed = math.prod(shape) * np.dtype(dtype).itemsize
     draws = f" for {shape[0]} draws" if shape[0] > 1 else ""
     _backend.require_memory(needed, f"an image of {' x '.join(map(str, shape[1:]))} pixels{draws}", remedy)
-    return np.zeros(shape, dtype=dtype)
 
 
 def run_direct(chain: Chain, *, dtype: str, trim: float, resources: Resources) -> list[Outcome]:

@@ -18,8 +18,8 @@ struct Placed {
   double factor;
 };
 
-// target[i, y + j, x + k] = factor * pixel (first[0] + j, first[1] + k) of image i; the rest of the target [images, height, width] is
-// left as it is. Throws Cancelled.
+// target[i, y + j, x + k] = factor * pixel (first[0] + j, first[1] + k) of image i, and 0 elsewhere in the target [images, height, width].
+// Throws Cancelled.
 template <class T>
 void place(const std::vector<Placed>& images, T* target, Index height, Index width, int threads, Monitor& monitor);
 

@@ -20,6 +20,7 @@ struct Group {
   Index first, layers;
   Index half;
   bool renormalise;  // after it
+  Index equal;       // groups of this length from here on, this one among them, up to the next renormalisation
   static constexpr Index most_layers = 8;
   static constexpr Index largest_half = 8;  // of several layers; a single layer may be larger
   Index size() const { return 2 + 4 * half; }

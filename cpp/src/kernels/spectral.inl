@@ -102,8 +102,7 @@ void multiply_row(const double* coefficients, const Group* groups, Index n_group
     const double* sx = sines + b * table_half * lanes;
     const double* c = coefficients;
     for (Index g = 0; g < n_groups;) {
-      Index n = 1;  // equal groups up to the next renormalisation in one loop
-      while (!groups[g + n - 1].renormalise && g + n < n_groups && groups[g + n].half == groups[g].half) ++n;
+      const Index n = groups[g].equal < n_groups - g ? groups[g].equal : n_groups - g;
       const Index half = groups[g].half;
       switch (half) {
         case 0: c = run<0, Mirrored, Paired>(c, n, 0, cx, sx, p); break;

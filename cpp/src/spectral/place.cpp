@@ -32,8 +32,13 @@ void place(const std::vector<Placed>& images, T* target, Index height, Index wid
     for (Index task = next++; task < n * bands && !monitor.stopped(); task = next++) {
       const Index image = task / bands, first = task % bands * band;
       const Placed& p = images[static_cast<std::size_t>(image)];
-      for (Index y = std::max(first, p.y); y < std::min(first + band, p.y + p.rows); ++y) {
-        place_row(p, y - p.y, target + (image * height + y) * width + p.x);
+      for (Index y = first; y < std::min(first + band, height); ++y) {
+        T* row = target + (image * height + y) * width;
+        const bool inside = y >= p.y && y < p.y + p.rows;
+        std::fill(row, row + (inside ? p.x : width), T(0));
+        if (!inside) continue;
+        place_row(p, y - p.y, row + p.x);
+        std::fill(row + p.x + p.columns, row + width, T(0));
       }
       if (thread == 0) monitor.tick(band * width);
     }

@@ -87,7 +87,7 @@ class Part {
   void plan() {
     double bits = 0;
     for (Index i = 0; i < count_;) {
-      Group group{i, 1, folded_[static_cast<std::size_t>(i)].half_x, false};
+      Group group{i, 1, folded_[static_cast<std::size_t>(i)].half_x, false, 1};
       double gain = bits_of(i);
       for (Index j = i + 1; j < count_ && group.layers < Group::most_layers; ++j, ++group.layers) {
         const Index half = group.half + folded_[static_cast<std::size_t>(j)].half_x;
@@ -103,6 +103,10 @@ class Part {
       largest_half_ = std::max(largest_half_, group.half);
       i += group.layers;
       groups_.push_back(group);
+    }
+    for (std::size_t g = groups_.size(); g-- > 1;) {
+      Group& before = groups_[g - 1];
+      if (!before.renormalise && before.half == groups_[g].half) before.equal = groups_[g].equal + 1;
     }
   }
 

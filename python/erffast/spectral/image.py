@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .. import _backend
 from ..chain import Box
-from ..execution import Resources, reserve
+from ..execution import Resources, require_image
 
 Array = NDArray[np.float64]
 
@@ -96,7 +96,8 @@ class TiledOutcome:
     def write(self, box: Box, factors: Array) -> NDArray[np.floating]:
         """Pixels of a box times one factor per draw: [draws, *shape of these axes]."""
         shape = tuple(box[1][a] - box[0][a] + 1 for a in self.axes)
-        out = reserve((self.draws, *shape), self.dtype, self._resources.remedy)
+        require_image((self.draws, *shape), self.dtype, self._resources.remedy)
+        out = np.empty((self.draws, *shape), dtype=self.dtype)
         self.written_peaks = self.peaks * factors
         target = out.reshape(self.draws, 1, *shape) if len(shape) == 1 else out
         across = box[0][self.axes[-1]]

@@ -127,7 +127,7 @@ def _full(found: Transfer) -> Shape:
 
 def first_periods(found: Transfer) -> list[Shape]:
     """Per draw, the period tried first: 25 standard deviations of the energy, or what holds the whole support."""
-    return [_limited(found, [FIRST_PERIOD * s + 16 for s in spread]) for spread in _expected_spread(found).tolist()]
+    return [_limited(found, [FIRST_PERIOD * s + 16 for s in spread]) for spread in found.expected_spread.tolist()]
 
 
 def _limited(found: Transfer, wanted: Sequence[float]) -> Shape:
@@ -139,20 +139,6 @@ def _limited(found: Transfer, wanted: Sequence[float]) -> Shape:
 
 def _larger(found: Transfer, shape: Shape, spread: tuple[float, float]) -> Shape:
     return _limited(found, [max(n * ENLARGED, FIRST_PERIOD * s) for n, s in zip(shape, spread, strict=True)])
-
-
-def _expected_spread(found: Transfer) -> Array:
-    """Standard deviation of the energy per draw and axis, [draws, 2], if the layers were uncorrelated: variances add."""
-    variances = np.zeros((found.draws, 2))
-    for layer in found.layers:
-        energy = layer.taps**2
-        energy /= energy.sum(axis=(2, 3), keepdims=True)
-        for axis in (0, 1):
-            profile = energy.sum(axis=3 - axis)
-            at = np.arange(profile.shape[2]) * float(layer.spacing[axis])
-            mean = profile @ at
-            variances[:, axis] += layer.count * (profile @ at**2 - mean**2).clip(min=0).sum(axis=0)
-    return np.asarray(np.sqrt(variances))
 
 
 def _batch(found: Transfer, pending: int, alike: int, shape: Shape, resources: Resources) -> int:
