@@ -173,20 +173,27 @@ Index write_row(const double* re, const double* im, const std::int64_t* exponent
   return largest;
 }
 
+// 2**(power - shift), or zero where that is no normal number.
+inline V power_of_two(Order::I32 powers, Index shift) {
+  I e = __builtin_convertvector(powers, I) - shift + 1023;
+  e = e < 1 ? I{} : e > 2046 ? I{} + 2046 : e;
+  return (V)(e << 52);
+}
+
 void scale_row(double* values, const std::int32_t* powers, Index n, Index shift) {
-  for (Index v = 0; v < n; v += lanes) {
-    const Index count = n - v < lanes ? n - v : lanes;
-    Order::I32 narrow = {};
-    std::memcpy(&narrow, powers + v, static_cast<std::size_t>(count) * sizeof(std::int32_t));
-    I e = __builtin_convertvector(narrow, I) - shift + 1023;
-    e = e < 1 ? I{} : e > 2046 ? I{} + 2046 : e;
-    const V factor = (V)(e << 52);
-    if (count == lanes) {
-      store(values + 2 * v, load(values + 2 * v) * Order::first_half(factor, factor));
-      store(values + 2 * v + lanes, load(values + 2 * v + lanes) * Order::second_half(factor, factor));
-      continue;
-    }
-    for (Index l = 0; l < 2 * count; ++l) values[2 * v + l] *= factor[l / 2];
+  Index v = 0;
+  for (; v + lanes <= n; v += lanes) {
+    const V factor = power_of_two(*reinterpret_cast<const Order::I32*>(powers + v), shift);
+    store(values + 2 * v, load(values + 2 * v) * Order::first_half(factor, factor));
+    store(values + 2 * v + lanes, load(values + 2 * v + lanes) * Order::second_half(factor, factor));
+  }
+  if (v == n) return;
+  Order::I32 last = {};
+  for (Index l = 0; v + l < n; ++l) last[l] = powers[v + l];
+  const V factor = power_of_two(last, shift);
+  for (Index l = 0; v + l < n; ++l) {
+    values[2 * (v + l)] *= factor[l];
+    values[2 * (v + l) + 1] *= factor[l];
   }
 }
 
