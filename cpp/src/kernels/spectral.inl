@@ -48,17 +48,31 @@ inline void add(Sums& s, int parity, const double* c, V cosine, V sine) {
   s.w[parity] += all(c[3]) * sine;
 }
 
-// H >= 0: that many terms, unrolled; -1: `half` of them.
+// H >= 0: that many terms, unrolled, the first of each sum a product of its own; -1: `half` of them.
 template <int H>
 inline Sums evaluate(const double* c, Index half, const double* cosines, const double* sines) {
   Sums s = {{all(c[0]), V{}}, {V{}, V{}}, {all(c[1]), V{}}, {V{}, V{}}};
+  const auto cosine = [&](Index j) { return load(cosines + (j - 1) * lanes); };
+  const auto sine = [&](Index j) { return load(sines + (j - 1) * lanes); };
   c += 2;
+  if constexpr (H >= 1) {
+    s.x[1] = rounded(all(c[0]) * cosine(1));
+    s.z[1] = rounded(all(c[1]) * cosine(1));
+    s.y[1] = rounded(all(c[2]) * sine(1));
+    s.w[1] = rounded(all(c[3]) * sine(1));
+  }
+  if constexpr (H >= 2) {
+    s.x[0] += all(c[4]) * cosine(2);
+    s.z[0] += all(c[5]) * cosine(2);
+    s.y[0] = rounded(all(c[6]) * sine(2));
+    s.w[0] = rounded(all(c[7]) * sine(2));
+  }
   if constexpr (H >= 0) {
 #pragma GCC unroll 8
-    for (int j = 1; j <= H; ++j) add(s, j & 1, c + 4 * (j - 1), load(cosines + (j - 1) * lanes), load(sines + (j - 1) * lanes));
+    for (int j = 3; j <= H; ++j) add(s, j & 1, c + 4 * (j - 1), cosine(j), sine(j));
   } else {
-    for (Index j = 1; j <= half; j += 2) add(s, 1, c + 4 * (j - 1), load(cosines + (j - 1) * lanes), load(sines + (j - 1) * lanes));
-    for (Index j = 2; j <= half; j += 2) add(s, 0, c + 4 * (j - 1), load(cosines + (j - 1) * lanes), load(sines + (j - 1) * lanes));
+    for (Index j = 1; j <= half; j += 2) add(s, 1, c + 4 * (j - 1), cosine(j), sine(j));
+    for (Index j = 2; j <= half; j += 2) add(s, 0, c + 4 * (j - 1), cosine(j), sine(j));
   }
   return s;
 }

@@ -69,22 +69,18 @@ struct Product {
   V re, im;
 };
 
-// p *= re + i im
+// p *= re + i im. Both parts are multiplied by `re` last, in place: no register is copied.
 inline void times(Product& p, V re, V im) {
-  V r = rounded(p.im * im);
-  r = p.re * re - r;
-  V i = rounded(p.im * re);
-  i += p.re * im;
-  p = {r, i};
+  const V r = rounded(p.im * im), i = rounded(p.re * im);
+  p.re = p.re * re - r;
+  p.im = p.im * re + i;
 }
 
 // p *= re - i im
 inline void times_conjugate(Product& p, V re, V im) {
-  V r = rounded(p.im * im);
-  r += p.re * re;
-  V i = rounded(p.im * re);
-  i -= p.re * im;
-  p = {r, i};
+  const V r = rounded(p.im * im), i = rounded(p.re * im);
+  p.re = p.re * re + r;
+  p.im = p.im * re - i;
 }
 
 }  // namespace
