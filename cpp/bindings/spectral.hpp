@@ -9,7 +9,6 @@
 #include "backend.hpp"
 #include "erffast/spectrum.hpp"
 #include "erffast/combine.hpp"
-#include "erffast/fourier.hpp"
 #include "erffast/place.hpp"
 
 namespace erffast::python {
@@ -122,24 +121,6 @@ inline std::pair<double, double> run_combine(const Array<double>& weights, const
   return {found.largest, found.smallest};
 }
 
-// Half spectra complex128 [images, rows, width / 2 + 1] become images in the same memory. Largest absolute values float64 [images], and
-// sums of squares of rows [images, rows].
-inline std::pair<Array<double>, Array<double>> run_inverse_transform(Array<Complex> values, Index width, int threads) {
-  require(values.ndim() == 3 && values.size() > 0 && values.writeable(), "values must be a writable [images, rows, columns]");
-  require(width >= 2 && width % 2 == 0 && values.shape(2) == width / 2 + 1, "values must have width / 2 + 1 columns, the width being even");
-  const Index images = values.shape(0), rows = values.shape(1);
-  Array<double> peaks(images), energies({images, rows});
-  Complex* v = values.mutable_data();
-  double* p = peaks.mutable_data();
-  double* e = energies.mutable_data();
-  Reporter reporter(py::none(), 1);
-  reporter.run([&](Monitor& monitor) {
-    inverse_transform(v, images, rows, width, threads, p, e, monitor);
-    return 0;
-  });
-  return {peaks, energies};
-}
-
 // Each image: (pixels [height, width], rows and columns of the period first taken, row and column of the target, rows and columns, factor)
 template <class T>
 void run_place(const py::list& list, Array<T> target, int threads) {
@@ -183,7 +164,6 @@ inline void bind_spectral(py::module_& m) {
   m.def("sample", &run_sample, py::arg("layers"), py::arg("shape"), py::arg("places"), py::arg("moving"), py::arg("threads"));
   m.def("place_f32", &run_place<float>, py::arg("images"), py::arg("target").noconvert(), py::arg("threads"));
   m.def("place_f64", &run_place<double>, py::arg("images"), py::arg("target").noconvert(), py::arg("threads"));
-  m.def("inverse_transform", &run_inverse_transform, py::arg("values").noconvert(), py::arg("width"), py::arg("threads"));
   m.def("combine", &run_combine, py::arg("weights"), py::arg("lines"), py::arg("lowest"), py::arg("out").noconvert(), py::arg("threads"));
 }
 

@@ -22,7 +22,6 @@ PROPAGATE: dict[str, Any] = {"float32": _core.propagate_f32, "float64": _core.pr
 SPECTRUM = _core.spectrum
 QUANTILES = _core.quantiles
 SAMPLE = _core.sample
-INVERSE_TRANSFORM = _core.inverse_transform
 PLACE: dict[str, Any] = {"float32": _core.place_f32, "float64": _core.place_f64}
 COMBINE = _core.combine
 OUTER: dict[str, Any] = {"float32": _core.outer_f32, "float64": _core.outer_f64}

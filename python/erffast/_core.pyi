@@ -74,7 +74,6 @@ def spectrum(
 def quantiles(
     values: NDArray[np.complex128], shape: _Pair, band: _Pair | None, samples: int, threads: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]: ...
-def inverse_transform(values: NDArray[np.complex128], width: int, threads: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 
 # (pixels [height, width], rows and columns of the period first taken, row and column of the target, rows and columns, factor)
 _Placed = tuple[NDArray[np.float64], _Pair, _Pair, _Pair, float]

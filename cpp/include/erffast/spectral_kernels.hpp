@@ -33,19 +33,6 @@ struct RowState {
   std::int64_t* exponent[4];
 };
 
-// One pass of a transform of n = radix * s * q complex numbers: the element at t + s (j + q i) is the i-th of `radix` that are
-// combined, and the k-th sum goes to t + s (radix j + k), turned by exp(2 pi i j k / (radix q)).
-struct FourierPass {
-  Index radix, s, q;
-  const double* turns;  // [q][radix - 1] cosines and sines of 2 pi j k / (radix q), k from 1
-  const double* roots;  // [radix] cosines and sines of 2 pi k / radix
-};
-
-struct FourierPlan {
-  Index n, passes;
-  const FourierPass* pass;
-};
-
 struct SpectralKernels {
   Index lanes;  // doubles of one vector
   // Coefficients of one group at `lanes` vertical frequencies. cosines, sines: [half_y + 1][lanes] of y u. out: one pointer
@@ -61,12 +48,6 @@ struct SpectralKernels {
                      std::int32_t* powers);
   // Complex values[i] *= 2**(powers[i] - shift), or zero where that is no normal number.
   void (*scale_row)(double* values, const std::int32_t* powers, Index n, Index shift);
-  // Inverse transforms down `count` <= lanes columns of complex numbers, in place; rows `pitch` doubles apart. space: doubles
-  // [2][plan.n][2][lanes], aligned.
-  void (*transform_columns)(double* values, Index pitch, Index count, const FourierPlan& plan, double* space);
-  // `count` <= 2 lanes rows of n / 2 + 1 complex numbers become rows of n real ones, times `scale`, in the same place. Writes the
-  // sum of squares of each row, and returns the largest absolute value.
-  double (*transform_rows)(double* values, Index pitch, Index count, double scale, const FourierPlan& plan, double* space, double* energies);
 };
 
 }  // namespace erffast

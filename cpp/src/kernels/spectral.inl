@@ -17,7 +17,6 @@
 #include <cstring>
 #include <limits>
 
-#include "fourier.inl"
 #include "vectors.inl"
 
 namespace erffast {
@@ -330,6 +329,6 @@ void compose(const Folded* layers, Index n_layers, Index half, const double* cos
 }  // namespace
 
 extern const SpectralKernels ERFFAST_SPECTRAL;
-const SpectralKernels ERFFAST_SPECTRAL = {lanes, compose, multiply, write_row, scale_row, transform_columns, transform_rows};
+const SpectralKernels ERFFAST_SPECTRAL = {lanes, compose, multiply, write_row, scale_row};
 
 }  // namespace erffast

@@ -34,9 +34,7 @@ struct Lanes {
 
   static V reversed(V v) { return __builtin_shufflevector(v, v, (lanes - 1 - K)...); }
   static I reversed(I v) { return __builtin_shufflevector(v, v, (lanes - 1 - K)...); }
-  // Complex numbers (re, im, re, im ..) in two vectors, as real and imaginary parts and back.
-  static V even(V low, V high) { return __builtin_shufflevector(low, high, (2 * K)...); }
-  static V odd(V low, V high) { return __builtin_shufflevector(low, high, (2 * K + 1)...); }
+  // Real and imaginary parts as complex numbers (re, im, re, im ..) in two vectors.
   static V first_half(V re, V im) { return __builtin_shufflevector(re, im, (K % 2 * lanes + K / 2)...); }
   static V second_half(V re, V im) { return __builtin_shufflevector(re, im, (K % 2 * lanes + (K + lanes) / 2)...); }
 

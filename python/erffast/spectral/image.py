@@ -104,6 +104,6 @@ class TiledOutcome:
         placed = []
         for tile, factor in zip(self.tiles, factors.tolist(), strict=True):
             corner = (tile.low[0] if len(shape) == 1 else box[0][self.axes[0]], across)
-            placed.append(tile.placed(corner, target.shape[1:], factor))
+            placed.append(tile.placed(corner, (target.shape[1], target.shape[2]), factor))
         _backend.PLACE[self.dtype](placed, target, self._resources.threads)
         return out
