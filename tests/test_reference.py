@@ -231,3 +231,88 @@ def test_a_band_is_part_of_the_spectrum(band: tuple[int, int]) -> None:
     rows = np.r_[0 : band[0] + 1, -band[0] : 0]
     wanted = whole[0][rows][:, : band[1] + 1]
     np.testing.assert_allclose(part[0] * 2.0 ** float(own[0] - power[0]), wanted, rtol=0, atol=1e-13 * np.abs(wanted).max())
+
+
+def gaussian_product(layers: list[tuple[NDArray[np.float64], tuple[int, int], int]], place: tuple[int, int]) -> tuple[int, int]:
+    """The product at a frequency of a 4 x 4 period, whose waves are 1, -i, -1 and i, in integers."""
+    re, im = 1, 0
+    for taps, spacing, count in layers:
+        centre = [(n - 1) // 2 for n in taps.shape[1:]]
+        for kernel in taps:
+            a = b = 0
+            for (y, x), tap in np.ndenumerate(kernel):
+                turns = (place[0] * spacing[0] * (y - centre[0]) + place[1] * spacing[1] * (x - centre[1])) % 4
+                a += int(tap) * (1, 0, -1, 0)[turns]
+                b += int(tap) * (0, -1, 0, 1)[turns]
+            for _ in range(count):
+                re, im = re * a - im * b, re * b + im * a
+    return re, im
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_probe_is_exact_where_its_sums_are_integers(threads: int) -> None:
+    """Products below 2**100: both parts of a double-double number, at every frequency of a period and beyond."""
+    rng = generator(0, "probe")
+    layers: list[tuple[NDArray[np.float64], tuple[int, int], int]] = [
+        (rng.integers(-3, 4, (n, *sides)).astype(np.float64), spacing, 1)
+        for n, sides, spacing in ((9, (3, 3), (1, 1)), (3, (2, 5), (1, 3)), (2, (4, 1), (2, 1)), (1, (1, 7), (1, 1)))
+    ]
+    native = [(taps[:, None].copy(), spacing, count) for taps, spacing, count in layers]
+    places = np.stack(np.divmod(np.arange(80), 8), axis=1)
+    high, low, powers, positions = _core.sample(native, (4, 4), places[None], 0, threads)
+    assert positions.shape == (1, 0, 2)
+    for place, h, e, p in zip(places.tolist(), high[0], low[0], powers[0].tolist(), strict=True):
+        wanted = gaussian_product(layers, place)
+        assert max(map(abs, wanted)) < 2**100
+        found = [int(Fraction(2) ** p * (Fraction(a) + Fraction(b))) for a, b in ((h.real, e.real), (h.imag, e.imag))]
+        assert found == list(wanted)
+
+
+def test_the_probe_finds_where_single_taps_stand() -> None:
+    """A chain of single taps is one wave; its derivative is its place, at any frequency, and only where it is asked for."""
+    rng = generator(0, "places")
+    at, native = np.zeros(2), []
+    for sides, spacing, count in (((3, 3), (1, 1), 1), ((4, 5), (3, 2), 1), ((1, 6), (1, 1), 70)):
+        taps = np.zeros((6 if count == 1 else 1, 1, *sides))
+        for kernel in taps[:, 0]:
+            tap = rng.integers(0, sides)
+            kernel[tuple(tap)] = -0.75
+            at += (tap - (np.array(sides) - 1) // 2) * spacing * count
+        native.append((taps, spacing, count))
+    places = rng.integers(0, 1000, (1, 150, 2))
+    *_, positions = _core.sample(native, (600, 700), places, 100, 2)
+    assert positions.shape == (1, 100, 2)
+    np.testing.assert_allclose(positions[0], np.broadcast_to(at, (100, 2)), rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("band", [None, (3, 5)], ids=str)
+def test_quantiles_of_the_energy(band: tuple[int, int] | None) -> None:
+    rng = generator(0, "quantiles")
+    shape, rows, columns = (16, 20), 16 if band is None else 7, 11 if band is None else 6
+    values = (rng.standard_normal((3, rows, columns)) + 1j * rng.standard_normal((3, rows, columns))) ** 3
+    places, squares = _core.quantiles(values, shape, band, 40, 2)
+    np.testing.assert_allclose(squares, (np.abs(values) ** 2).sum(axis=(1, 2)), rtol=1e-13)
+    weights = np.full(columns, 2.0)
+    weights[[0, -1] if band is None else [0]] = 1
+    frequencies = np.arange(16) if band is None else np.array([0, 1, 2, 3, 13, 14, 15])
+    for value, found in zip(values, places, strict=True):
+        sums = np.cumsum(np.abs(value) ** 2 * weights) / (np.abs(value) ** 2 * weights).sum()
+        index = [int(np.flatnonzero(frequencies == r)[0]) * columns + v for r, v in found.tolist()]
+        wanted = (np.arange(40) + 0.5) / 40
+        assert (sums[index] >= wanted - 1e-12).all()
+        assert (np.concatenate([[0], sums])[index] <= wanted + 1e-12).all()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_images_are_put_where_they_belong(dtype: str) -> None:
+    rng = generator(0, "place")
+    pixels = rng.standard_normal((2, 9, 14))[:, :, :12]  # rows apart
+    target = np.full((2, 70, 41), np.nan, dtype=dtype)
+    place = _core.place_f64 if dtype == "float64" else _core.place_f32
+    place([(pixels[0], (7, 10), (5, 2), (9, 12), 0.5), (pixels[1], (0, 3), (0, 0), (40, 41), -3.0)], target, 2)
+    expected = np.zeros(target.shape)
+    expected[0, 5:14, 2:14] = 0.5 * np.roll(pixels[0], (-7, -10), axis=(0, 1))
+    expected[1, :40] = -3 * np.tile(np.roll(pixels[1], -3, axis=1), (5, 4))[:40, :41]
+    np.testing.assert_array_equal(target, expected.astype(dtype))
+    with pytest.raises(ValueError, match="the image must lie in the target"):
+        place([(pixels[0], (0, 0), (62, 0), (9, 12), 1.0), (pixels[1], (0, 0), (0, 0), (1, 1), 1.0)], target, 1)

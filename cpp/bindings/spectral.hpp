@@ -9,6 +9,7 @@
 #include "backend.hpp"
 #include "erffast/spectrum.hpp"
 #include "erffast/combine.hpp"
+#include "erffast/place.hpp"
 
 namespace erffast::python {
 
@@ -69,29 +70,34 @@ inline std::pair<Array<Complex>, Array<Index>> run_spectrum(const py::list& list
   return {values, exponents};
 }
 
-// int64 [draws, samples, 2]
-inline Array<Index> run_quantiles(const Array<Complex>& values, std::pair<Index, Index> shape, const py::object& band, Index samples) {
+// places int64 [draws, samples, 2], sums of squares float64 [draws]
+inline std::pair<Array<Index>, Array<double>> run_quantiles(const Array<Complex>& values, std::pair<Index, Index> shape,
+                                                            const py::object& band, Index samples, int threads) {
   const Frequencies f = read_frequencies(shape, band);
   require(values.ndim() == 3 && values.shape(1) == f.rows() && values.shape(2) == f.columns(), "values must hold the frequencies of the period");
   require(samples >= 1, "samples must be at least 1");
-  Array<Index> places({values.shape(0), samples, Index{2}});
+  const Index draws = values.shape(0);
+  Array<Index> places({draws, samples, Index{2}});
+  Array<double> squares(draws);
   const Complex* v = values.data();
   Index* p = places.mutable_data();
-  const Index draws = values.shape(0);
+  double* s = squares.mutable_data();
   py::gil_scoped_release release;
-  for (Index d = 0; d < draws; ++d) quantiles(f, v + d * f.size(), samples, p + 2 * d * samples);
-  return places;
+  quantiles(f, v, draws, samples, threads, p, s);
+  return {places, squares};
 }
 
-// high, low complex128 [draws, n], exponents int64 [draws, n], positions complex128 [draws, n, 2]
-inline py::tuple run_sample(const py::list& list, std::pair<Index, Index> shape, const Array<Index>& places, int threads) {
+// high, low complex128 [draws, n], exponents int64 [draws, n], positions complex128 [draws, moving, 2]
+inline py::tuple run_sample(const py::list& list, std::pair<Index, Index> shape, const Array<Index>& places, Index moving, int threads) {
   require(places.ndim() == 3 && places.shape(2) == 2 && places.size() > 0, "places must be [draws, n, 2]");
+  require(moving >= 0 && moving <= places.shape(1), "moving must lie between 0 and the number of places");
   require(shape.first >= 1 && shape.second >= 1, "the period must be positive");
   const Index draws = places.shape(0), count = places.shape(1);
   const SpectralLayers layers = read_layers(list, draws);
-  Array<Complex> high({draws, count}), low({draws, count}), positions({draws, count, Index{2}});
+  Array<Complex> high({draws, count}), low({draws, count}), positions({draws, moving, Index{2}});
   Array<Index> exponents({draws, count});
-  const Samples samples{shape.first, shape.second, count, draws, places.data(), high.mutable_data(), low.mutable_data(), exponents.mutable_data(), positions.mutable_data()};
+  const Samples samples{shape.first,          shape.second,       count, draws, moving, places.data(), high.mutable_data(), low.mutable_data(),
+                        exponents.mutable_data(), positions.mutable_data()};
   Reporter reporter(py::none(), 1);
   reporter.run([&](Monitor& monitor) {
     sample(layers.layers, samples, threads, monitor);
@@ -114,11 +120,49 @@ inline void run_combine(const Array<double>& weights, const Array<double>& lines
   });
 }
 
+// Each image: (pixels [height, width], rows and columns of the period first taken, row and column of the target, rows and columns, factor)
+template <class T>
+void run_place(const py::list& list, Array<T> target, int threads) {
+  require(target.ndim() == 3 && target.writeable() && target.shape(0) == static_cast<py::ssize_t>(list.size()), "target must be a writable [images, rows, columns]");
+  std::vector<Placed> images;
+  for (const py::handle& item : list) {
+    const auto fields = item.cast<py::tuple>();
+    require(fields.size() == 5, "an image must have five fields");
+    const auto pixels = fields[0].cast<py::array>();  // alive in the list
+    constexpr auto size = static_cast<py::ssize_t>(sizeof(double));
+    require(py::isinstance<py::array_t<double>>(pixels) && pixels.ndim() == 2 && pixels.size() > 0, "pixels must be float64 [height, width]");
+    require(pixels.strides(1) == size && pixels.strides(0) >= 0 && pixels.strides(0) % size == 0, "the pixels of a row must stand side by side");
+    Placed p{static_cast<const double*>(pixels.data()), pixels.shape(0), pixels.shape(1), pixels.strides(0) / size, {}, 0, 0, 0, 0, fields[4].cast<double>()};
+    read_pair(fields[1], p.first);
+    Index corner[2], sides[2];
+    read_pair(fields[2], corner);
+    read_pair(fields[3], sides);
+    p.y = corner[0];
+    p.x = corner[1];
+    p.rows = sides[0];
+    p.columns = sides[1];
+    require(p.first[0] >= 0 && p.first[1] >= 0, "the first row and column must not be negative");
+    for (int a = 0; a < 2; ++a) {
+      require(corner[a] >= 0 && sides[a] >= 0 && corner[a] + sides[a] <= target.shape(a + 1), "the image must lie in the target");
+    }
+    images.push_back(p);
+  }
+  T* out = target.mutable_data();
+  const Index height = target.shape(1), width = target.shape(2);
+  Reporter reporter(py::none(), 1);
+  reporter.run([&](Monitor& monitor) {
+    place(images, out, height, width, threads, monitor);
+    return 0;
+  });
+}
+
 inline void bind_spectral(py::module_& m) {
   m.def("spectrum", &run_spectrum, py::arg("layers"), py::arg("shape"), py::arg("band"), py::arg("draws"), py::arg("threads"),
         py::arg("memory_limit"), py::arg("progress"));
-  m.def("quantiles", &run_quantiles, py::arg("values"), py::arg("shape"), py::arg("band"), py::arg("samples"));
-  m.def("sample", &run_sample, py::arg("layers"), py::arg("shape"), py::arg("places"), py::arg("threads"));
+  m.def("quantiles", &run_quantiles, py::arg("values"), py::arg("shape"), py::arg("band"), py::arg("samples"), py::arg("threads"));
+  m.def("sample", &run_sample, py::arg("layers"), py::arg("shape"), py::arg("places"), py::arg("moving"), py::arg("threads"));
+  m.def("place_f32", &run_place<float>, py::arg("images"), py::arg("target").noconvert(), py::arg("threads"));
+  m.def("place_f64", &run_place<double>, py::arg("images"), py::arg("target").noconvert(), py::arg("threads"));
   m.def("combine", &run_combine, py::arg("weights"), py::arg("lines"), py::arg("out").noconvert(), py::arg("threads"));
 }
 

@@ -20,6 +20,7 @@ PROPAGATE: dict[str, Any] = {"float32": _core.propagate_f32, "float64": _core.pr
 SPECTRUM = _core.spectrum
 QUANTILES = _core.quantiles
 SAMPLE = _core.sample
+PLACE: dict[str, Any] = {"float32": _core.place_f32, "float64": _core.place_f64}
 COMBINE = _core.combine
 SYNTHESIS = _core.synthesis
 STEPS = _core.steps

@@ -28,6 +28,16 @@ struct Kernels {
   void (*tile)(T* out, const T* weights, Index rows, const T* waves, Index n);
 };
 
+// Kernels folded about their centres, for sums with real cosines and sines. The response of a layer at a frequency is
+//   sum over t < n_cosine of c[t] wave[t]  +  i sum over the other n_sine terms,
+// every c and wave being two parts, high and low.
+struct FoldedLayers {
+  const double* coefficients;  // [n_layers, terms, 2]
+  const double* moments;       // [n_layers, 2, terms]: coefficients of the taps times their row, and their column; or null
+  Index n_layers, n_cosine, n_sine;
+  Index terms() const { return n_cosine + n_sine; }
+};
+
 // Sums in double-double arithmetic, on arrays of high and low parts. Compiled without contraction (cpp/src/kernels/exact.inl).
 struct ExactKernels {
   // (hi, lo)[x] += weight * (source_hi, source_lo)[x]
@@ -51,6 +61,11 @@ struct ExactKernels {
     Index n;
   };
   void (*three_terms)(double* hi, double* lo, const ThreeTerms& terms, Index j, Index steps);
+  // product[x] * 2**exponents[x] is multiplied by the responses of all layers; the larger component comes to [1, 2). waves
+  // [terms, 2, n], n a multiple of 8. positions: null, or re and im along both axes [4][n], to which the mean row and column of
+  // what each layer's taps add up is added, in doubles.
+  void (*multiply_layers)(const FoldedLayers& layers, const double* waves, Index n, const Numbers& product, Index* exponents,
+                          double* const* positions);
 };
 
 // The ceiling of arithmetic (cpp/src/kernels/peak.inl).

@@ -20,6 +20,7 @@ struct Group {
   Index first, layers;
   Index half;
   bool renormalise;  // after it
+  Index equal;       // groups of this length from here on, this one among them, up to the next renormalisation
   static constexpr Index most_layers = 8;
   static constexpr Index largest_half = 8;  // of several layers; a single layer may be larger
   Index size() const { return 2 + 4 * half; }
@@ -41,6 +42,12 @@ struct SpectralKernels {
   // `mirrored`: also at pi - v; `paired`: also at -u; `first`: the products start at 1.
   void (*multiply)(const double* coefficients, const Group* groups, Index n_groups, const double* cosines, const double* sines,
                    Index table_half, Index vectors, bool mirrored, bool paired, bool first, const RowState& state);
+  // The products of a row as complex numbers and powers of two, to `values` and `powers` on, or before them, `backward`. Returns the
+  // largest power of those that are not zero, or the least Index.
+  Index (*write_row)(const double* re, const double* im, const std::int64_t* exponents, Index n, bool backward, double* values,
+                     std::int32_t* powers);
+  // Complex values[i] *= 2**(powers[i] - shift), or zero where that is no normal number.
+  void (*scale_row)(double* values, const std::int32_t* powers, Index n, Index shift);
 };
 
 }  // namespace erffast

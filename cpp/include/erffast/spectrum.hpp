@@ -38,15 +38,17 @@ struct Frequencies {
 void spectrum(const std::vector<Layers>& layers, const Frequencies& frequencies, Index draws, int threads, Index memory_limit,
               Complex* values, Index* exponents, Monitor& monitor);
 
-// Frequencies (row, column) at the quantiles (i + 1/2) / samples of the energy |P|^2 of one draw: a mean over them is a mean over
-// the energy. Of an empty spectrum, frequency 0.
-void quantiles(const Frequencies& frequencies, const Complex* values, Index samples, Index* places);  // places [samples, 2]
+// Frequencies (row, column) at the quantiles (i + 1/2) / samples of the energy |P|^2 of each draw: a mean over them is a mean over
+// the energy. Of an empty spectrum, frequency 0. places [draws, samples, 2]; squares [draws], the sums of |P|^2 over the values given.
+void quantiles(const Frequencies& frequencies, const Complex* values, Index draws, Index samples, int threads, Index* places,
+               double* squares);
 
 // The product at some frequencies of a period height x width, in double-double arithmetic.
 struct Samples {
   Index height, width, count, draws;
+  Index moving;         // how many of each draw's, from the first, are asked for positions
   const Index* places;  // [draws, count, 2], rows and columns, any integers
-  // Products (high + low) * 2**exponents [draws, count], and [draws, count, 2] the mean position of what they add up, in input pixels
+  // Products (high + low) * 2**exponents [draws, count], and [draws, moving, 2] the mean position of what they add up, in input pixels
   // from the centred taps: i P' / P along each axis.
   Complex *high, *low;
   Index* exponents;

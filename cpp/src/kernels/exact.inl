@@ -5,6 +5,10 @@
 #include "erffast/double_double.hpp"
 #include "erffast/kernels.hpp"
 
+#if defined(__FMA__)
+#include <immintrin.h>
+#endif
+
 namespace erffast {
 namespace {
 
@@ -98,9 +102,148 @@ void three_terms(double* hi, double* lo, const ExactKernels::ThreeTerms& terms, 
   }
 }
 
+// ------------------------------------------------------------------------------------------------ responses of layers
+
+#if defined(__AVX512F__)
+constexpr Index lanes = 8;
+#elif defined(__AVX2__)
+constexpr Index lanes = 4;
+#else
+constexpr Index lanes = 2;
+#endif
+typedef double V __attribute__((vector_size(lanes * sizeof(double)), aligned(8), may_alias));
+typedef std::int64_t I __attribute__((vector_size(lanes * sizeof(double)), aligned(8), may_alias));
+
+inline V all(double x) { return x - V{}; }
+inline V load(const double* p) { return *reinterpret_cast<const V*>(p); }
+inline void store(double* p, V v) { *reinterpret_cast<V*>(p) = v; }
+
+// a * b + c, rounded once.
+inline V fused(V a, V b, V c) {
+#if defined(__AVX512F__)
+  return (V)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__FMA__)
+  return (V)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#else
+  V r;
+  for (Index l = 0; l < lanes; ++l) r[l] = __builtin_fma(a[l], b[l], c[l]);
+  return r;
+#endif
+}
+
+// A sum in twice the working precision: roundings of the high parts are gathered in the low one (Ogita, Rump, Oishi 2005).
+struct Twofold {
+  V hi, lo;
+};
+
+inline void add(Twofold& s, V value, V error) {
+  const V sum = s.hi + value, t = sum - s.hi;
+  s.lo += ((s.hi - (sum - t)) + (value - t)) + error;
+  s.hi = sum;
+}
+
+inline Twofold settled(const Twofold& s) {
+  const V sum = s.hi + s.lo;
+  return {sum, s.lo - (sum - s.hi)};
+}
+
+// The sum of coefficient times wave, n_terms at least 1. A coefficient and a wave are two parts each.
+inline Twofold response(const double* coefficients, const double* waves, Index n_terms, Index n) {
+  Twofold s = {V{}, V{}};
+  for (Index t = 0; t < n_terms; ++t, coefficients += 2, waves += 2 * n) {
+    const V hi = all(coefficients[0]), lo = all(coefficients[1]), wave = load(waves);
+    const V p = hi * wave;
+    const V error = fused(lo, wave, fused(hi, load(waves + n), fused(hi, wave, -p)));
+    add(s, p, error);
+  }
+  return settled(s);
+}
+
+struct Parted {
+  Twofold re, im;
+};
+
+inline Twofold product_of(const Twofold& a, const Twofold& b) {
+  const V p = a.hi * b.hi;
+  return {p, fused(a.hi, b.lo, fused(a.lo, b.hi, fused(a.hi, b.hi, -p)))};
+}
+
+inline Parted product_of(const Parted& a, const Parted& b) {
+  const Twofold rr = product_of(a.re, b.re), ii = product_of(a.im, b.im), ri = product_of(a.re, b.im), ir = product_of(a.im, b.re);
+  Parted p = {rr, ri};
+  add(p.re, -ii.hi, -ii.lo);
+  add(p.im, ir.hi, ir.lo);
+  return {settled(p.re), settled(p.im)};
+}
+
+inline void normalise(Parted& p, I& exponent) {
+  const I magnitude_bits = I{} + 0x7fffffffffffffffLL;
+  const V a = (V)((I)p.re.hi & magnitude_bits), b = (V)((I)p.im.hi & magnitude_bits);
+  const V largest = a > b ? a : b;
+  I e = (I)largest >> 52;
+  e = e == 0 ? I{} + 1023 : e;
+  const V scale = (V)((2046 - e) << 52);
+  p.re.hi *= scale;
+  p.re.lo *= scale;
+  p.im.hi *= scale;
+  p.im.lo *= scale;
+  exponent += e - 1023;
+}
+
+// Adds sum_t moments[t] wave[t] / z to a position, (re, im).
+inline void move(const double* moments, const double* waves, const FoldedLayers& layers, Index n, V inverse_re, V inverse_im, V& re, V& im) {
+  V a = V{}, b = V{};
+  for (Index t = 0; t < layers.n_cosine; ++t) a += all(moments[t]) * load(waves + 2 * n * t);
+  for (Index t = layers.n_cosine; t < layers.terms(); ++t) b += all(moments[t]) * load(waves + 2 * n * t);
+  re += a * inverse_re - b * inverse_im;
+  im += a * inverse_im + b * inverse_re;
+}
+
+template <bool Moving>
+void respond(const FoldedLayers& layers, const double* waves, Index n, const ExactKernels::Numbers& product, Index* exponents,
+             double* const* positions) {
+  for (Index x = 0; x < n; x += lanes) {
+    Parted p = {{load(product.re_hi + x), load(product.re_lo + x)}, {load(product.im_hi + x), load(product.im_lo + x)}};
+    I& exponent = *reinterpret_cast<I*>(exponents + x);
+    V at[4] = {};
+    if constexpr (Moving) {
+      for (int i = 0; i < 4; ++i) at[i] = load(positions[i] + x);
+    }
+    const double* here = waves + x;
+    const double* coefficients = layers.coefficients;
+    const double* moments = layers.moments;
+    for (Index k = 0; k < layers.n_layers; ++k, coefficients += 2 * layers.terms()) {
+      const Parted z = {response(coefficients, here, layers.n_cosine, n),
+                        response(coefficients + 2 * layers.n_cosine, here + 2 * n * layers.n_cosine, layers.n_sine, n)};
+      if constexpr (Moving) {
+        const V size = z.re.hi * z.re.hi + z.im.hi * z.im.hi;
+        const V re = z.re.hi / size, im = -z.im.hi / size;
+        move(moments, here, layers, n, re, im, at[0], at[1]);
+        move(moments + layers.terms(), here, layers, n, re, im, at[2], at[3]);
+        moments += 2 * layers.terms();
+      }
+      p = product_of(p, z);
+      // a layer gains a few bits, and loses no more than the arithmetic has: far from the range's ends in so many
+      if (k % 4 == 3 || k + 1 == layers.n_layers) normalise(p, exponent);
+    }
+    store(product.re_hi + x, p.re.hi);
+    store(product.re_lo + x, p.re.lo);
+    store(product.im_hi + x, p.im.hi);
+    store(product.im_lo + x, p.im.lo);
+    if constexpr (Moving) {
+      for (int i = 0; i < 4; ++i) store(positions[i] + x, at[i]);
+    }
+  }
+}
+
+void multiply_layers(const FoldedLayers& layers, const double* waves, Index n, const ExactKernels::Numbers& product, Index* exponents,
+                     double* const* positions) {
+  (positions == nullptr ? respond<false> : respond<true>)(layers, waves, n, product, exponents, positions);
+}
+
 }  // namespace
 
 extern const ExactKernels ERFFAST_EXACT;
-const ExactKernels ERFFAST_EXACT = {add_scaled, fir, multiply, multiply_complex, normalise_complex, three_terms};
+const ExactKernels ERFFAST_EXACT = {add_scaled, fir, multiply, multiply_complex, normalise_complex, three_terms, multiply_layers};
 
 }  // namespace erffast

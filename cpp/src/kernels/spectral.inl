@@ -15,42 +15,12 @@
 #include "erffast/spectral_kernels.hpp"
 
 #include <cstring>
+#include <limits>
+
+#include "vectors.inl"
 
 namespace erffast {
 namespace {
-
-constexpr Index lanes = ERFFAST_SPECTRAL_BYTES / static_cast<Index>(sizeof(double));
-typedef double V __attribute__((vector_size(ERFFAST_SPECTRAL_BYTES), aligned(8), may_alias));
-typedef std::int64_t I __attribute__((vector_size(ERFFAST_SPECTRAL_BYTES), aligned(8), may_alias));
-
-inline V all(double x) { return x - V{}; }
-inline V load(const double* p) { return *reinterpret_cast<const V*>(p); }
-inline void store(double* p, V v) { *reinterpret_cast<V*>(p) = v; }
-
-// The value as it is, hidden from contraction.
-inline V rounded(V v) {
-#if defined(__AVX512F__)
-  asm("" : "+v"(v));
-#elif defined(__x86_64__)
-  asm("" : "+x"(v));
-#elif defined(__aarch64__)
-  asm("" : "+w"(v));
-#endif
-  return v;
-}
-
-struct Product {
-  V re, im;
-};
-
-// p *= re + i im
-inline void times(Product& p, V re, V im) {
-  V r = rounded(p.im * im);
-  r = p.re * re - r;
-  V i = rounded(p.im * re);
-  i += p.re * im;
-  p = {r, i};
-}
 
 // Brings the larger component to [1, 2) and the powers of two into the exponent.
 inline void renormalise(Product& p, I& exponent) {
@@ -77,17 +47,31 @@ inline void add(Sums& s, int parity, const double* c, V cosine, V sine) {
   s.w[parity] += all(c[3]) * sine;
 }
 
-// H >= 0: that many terms, unrolled; -1: `half` of them.
+// H >= 0: that many terms, unrolled, the first of each sum a product of its own; -1: `half` of them.
 template <int H>
 inline Sums evaluate(const double* c, Index half, const double* cosines, const double* sines) {
   Sums s = {{all(c[0]), V{}}, {V{}, V{}}, {all(c[1]), V{}}, {V{}, V{}}};
+  const auto cosine = [&](Index j) { return load(cosines + (j - 1) * lanes); };
+  const auto sine = [&](Index j) { return load(sines + (j - 1) * lanes); };
   c += 2;
+  if constexpr (H >= 1) {
+    s.x[1] = rounded(all(c[0]) * cosine(1));
+    s.z[1] = rounded(all(c[1]) * cosine(1));
+    s.y[1] = rounded(all(c[2]) * sine(1));
+    s.w[1] = rounded(all(c[3]) * sine(1));
+  }
+  if constexpr (H >= 2) {
+    s.x[0] += all(c[4]) * cosine(2);
+    s.z[0] += all(c[5]) * cosine(2);
+    s.y[0] = rounded(all(c[6]) * sine(2));
+    s.w[0] = rounded(all(c[7]) * sine(2));
+  }
   if constexpr (H >= 0) {
 #pragma GCC unroll 8
-    for (int j = 1; j <= H; ++j) add(s, j & 1, c + 4 * (j - 1), load(cosines + (j - 1) * lanes), load(sines + (j - 1) * lanes));
+    for (int j = 3; j <= H; ++j) add(s, j & 1, c + 4 * (j - 1), cosine(j), sine(j));
   } else {
-    for (Index j = 1; j <= half; j += 2) add(s, 1, c + 4 * (j - 1), load(cosines + (j - 1) * lanes), load(sines + (j - 1) * lanes));
-    for (Index j = 2; j <= half; j += 2) add(s, 0, c + 4 * (j - 1), load(cosines + (j - 1) * lanes), load(sines + (j - 1) * lanes));
+    for (Index j = 1; j <= half; j += 2) add(s, 1, c + 4 * (j - 1), cosine(j), sine(j));
+    for (Index j = 2; j <= half; j += 2) add(s, 0, c + 4 * (j - 1), cosine(j), sine(j));
   }
   return s;
 }
@@ -100,12 +84,12 @@ inline const double* run(const double* c, Index n_groups, Index half, const doub
     {
       const V x = s.x[0] + s.x[1], y = s.y[0] + s.y[1], z = s.z[0] + s.z[1], w = s.w[0] + s.w[1];
       times(p[0], x + y, z - w);
-      if constexpr (Paired) times(p[1], x - y, -(z + w));
+      if constexpr (Paired) times_conjugate(p[1], x - y, z + w);
     }
     if constexpr (Mirrored) {
       const V x = s.x[0] - s.x[1], y = s.y[1] - s.y[0], z = s.z[0] - s.z[1], w = s.w[1] - s.w[0];
       times(p[2], x + y, z - w);
-      if constexpr (Paired) times(p[3], x - y, -(z + w));
+      if constexpr (Paired) times_conjugate(p[3], x - y, z + w);
     }
   }
   return c;
@@ -131,8 +115,7 @@ void multiply_row(const double* coefficients, const Group* groups, Index n_group
     const double* sx = sines + b * table_half * lanes;
     const double* c = coefficients;
     for (Index g = 0; g < n_groups;) {
-      Index n = 1;  // equal groups up to the next renormalisation in one loop
-      while (!groups[g + n - 1].renormalise && g + n < n_groups && groups[g + n].half == groups[g].half) ++n;
+      const Index n = groups[g].equal < n_groups - g ? groups[g].equal : n_groups - g;
       const Index half = groups[g].half;
       switch (half) {
         case 0: c = run<0, Mirrored, Paired>(c, n, 0, cx, sx, p); break;
@@ -167,6 +150,66 @@ void multiply(const double* coefficients, const Group* groups, Index n_groups, c
   go(coefficients, groups, n_groups, cosines, sines, table_half, vectors, first, state);
 }
 
+// ------------------------------------------------------------------------------------------------ results
+
+Index write_row(const double* re, const double* im, const std::int64_t* exponents, Index n, bool backward, double* values,
+                std::int32_t* powers) {
+  constexpr Index none = std::numeric_limits<Index>::min();
+  I top = I{} + none;
+  Index v = 0;
+  for (; v + lanes <= n; v += lanes) {
+    V a = load(re + v), b = load(im + v);
+    I e;
+    std::memcpy(&e, exponents + v, sizeof(I));
+    const I seen = ((a != V{}) | (b != V{})) != 0 ? e : I{} + none;
+    top = seen > top ? seen : top;
+    if (backward) {
+      a = Order::reversed(a);
+      b = Order::reversed(b);
+      e = Order::reversed(e);
+    }
+    const Index at = backward ? -v - (lanes - 1) : v;
+    store(values + 2 * at, Order::first_half(a, b));
+    store(values + 2 * at + lanes, Order::second_half(a, b));
+    const auto narrow = __builtin_convertvector(e, Order::I32);
+    std::memcpy(powers + at, &narrow, sizeof(narrow));
+  }
+  Index largest = none;
+  for (Index l = 0; l < lanes; ++l) largest = top[l] > largest ? top[l] : largest;
+  for (; v < n; ++v) {
+    const Index at = backward ? -v : v;
+    values[2 * at] = re[v];
+    values[2 * at + 1] = im[v];
+    powers[at] = static_cast<std::int32_t>(exponents[v]);
+    if ((re[v] != 0 || im[v] != 0) && exponents[v] > largest) largest = exponents[v];
+  }
+  return largest;
+}
+
+// 2**(power - shift), or zero where that is no normal number.
+inline V power_of_two(Order::I32 powers, Index shift) {
+  I e = __builtin_convertvector(powers, I) - shift + 1023;
+  e = e < 1 ? I{} : e > 2046 ? I{} + 2046 : e;
+  return (V)(e << 52);
+}
+
+void scale_row(double* values, const std::int32_t* powers, Index n, Index shift) {
+  Index v = 0;
+  for (; v + lanes <= n; v += lanes) {
+    const V factor = power_of_two(*reinterpret_cast<const Order::I32*>(powers + v), shift);
+    store(values + 2 * v, load(values + 2 * v) * Order::first_half(factor, factor));
+    store(values + 2 * v + lanes, load(values + 2 * v + lanes) * Order::second_half(factor, factor));
+  }
+  if (v == n) return;
+  Order::I32 last = {};
+  for (Index l = 0; v + l < n; ++l) last[l] = powers[v + l];
+  const V factor = power_of_two(last, shift);
+  for (Index l = 0; v + l < n; ++l) {
+    values[2 * (v + l)] *= factor[l];
+    values[2 * (v + l) + 1] *= factor[l];
+  }
+}
+
 // ------------------------------------------------------------------------------------------------ coefficients
 
 struct Tap {
@@ -184,64 +227,108 @@ inline Tap row_tap(const Folded& layer, Index b, const double* cosines, const do
   return t;
 }
 
-// Writes c[j] and c[-j] (equal for j = 0) as coefficients, one lane to each table.
-inline void write(const Tap& right, const Tap& left, Index j, double* const* out) {
-  if (j == 0) {
-    for (Index l = 0; l < lanes; ++l) {
-      out[l][0] = right.re[l];
-      out[l][1] = right.im[l];
-    }
-    return;
+// A row of taps c[-half .. half] as coefficients, one lane to each table.
+void write_taps(const Tap* c, Index half, double* const* out) {
+  constexpr Index most = 2 + 4 * Group::largest_half + lanes;
+  V coefficients[most] = {c[half].re, c[half].im};
+  for (Index j = 1; j <= half; ++j) {
+    const Tap &right = c[half + j], &left = c[half - j];
+    V* const o = coefficients + 4 * j - 2;
+    o[0] = right.re + left.re;
+    o[1] = right.im + left.im;
+    o[2] = right.im - left.im;
+    o[3] = right.re - left.re;
   }
-  const V a = right.re + left.re, b = right.im + left.im, c = right.im - left.im, d = right.re - left.re;
-  for (Index l = 0; l < lanes; ++l) {
-    double* o = out[l] + 4 * j - 2;
-    o[0] = a[l];
-    o[1] = b[l];
-    o[2] = c[l];
-    o[3] = d[l];
+  const Index size = 2 + 4 * half;
+  Index i = 0;
+  for (; i + lanes <= size; i += lanes) {
+    V m[lanes];
+    for (Index l = 0; l < lanes; ++l) m[l] = coefficients[i + l];
+    Order::transpose(m);
+    for (Index l = 0; l < lanes; ++l) store(out[l] + i, m[l]);
+  }
+  for (; i < size; ++i) {
+    for (Index l = 0; l < lanes; ++l) out[l][i] = coefficients[i][l];
   }
 }
 
-void compose(const Folded* layers, Index n_layers, Index half, const double* cosines, const double* sines, double* const* out) {
-  if (n_layers == 1) {
-    for (Index j = 0; j <= half; ++j) {
-      write(row_tap(layers[0], half + j, cosines, sines), row_tap(layers[0], half - j, cosines, sines), j, out);
-    }
-    return;
+// The row of a single layer, however wide.
+void compose_one(const Folded& layer, const double* cosines, const double* sines, double* const* out) {
+  const Index half = layer.half_x;
+  const Tap middle = row_tap(layer, half, cosines, sines);
+  for (Index l = 0; l < lanes; ++l) {
+    out[l][0] = middle.re[l];
+    out[l][1] = middle.im[l];
   }
+  for (Index j = 1; j <= half; ++j) {
+    const Tap right = row_tap(layer, half + j, cosines, sines), left = row_tap(layer, half - j, cosines, sines);
+    const V a = right.re + left.re, b = right.im + left.im, c = right.im - left.im, d = right.re - left.re;
+    for (Index l = 0; l < lanes; ++l) {
+      double* const o = out[l] + 4 * j - 2;
+      o[0] = a[l];
+      o[1] = b[l];
+      o[2] = c[l];
+      o[3] = d[l];
+    }
+  }
+}
+
+// c[0 .. n) becomes the row of n + width - 1 taps that it and t make, from the last on: in place.
+inline void convolve(Tap* c, Index n, const Tap* t, Index width) {
+  for (Index i = n + width - 2; i >= 0; --i) {
+    Tap sum = {};
+    for (Index b = i < n ? 0 : i - n + 1; b < width && b <= i; ++b) {
+      const Tap u = c[i - b];
+      sum.re += u.re * t[b].re;
+      sum.re -= u.im * t[b].im;
+      sum.im += u.re * t[b].im;
+      sum.im += u.im * t[b].re;
+    }
+    c[i] = sum;
+  }
+}
+
+// Width > 0: all layers have that many columns, and as many taps are known to the compiler.
+template <Index Width, Index... Taps>
+void compose_equal(const Folded* layers, Index n_layers, const double* cosines, const double* sines, double* const* out) {
+  Tap c[2 * Group::largest_half + 1], t[Width];
+  for (Index b = 0; b < Width; ++b) c[b] = row_tap(layers[0], b, cosines, sines);
+  Index p = 1;
+  const auto next = [&]<Index N>() {
+    if (p == n_layers) return;
+    for (Index b = 0; b < Width; ++b) t[b] = row_tap(layers[p], b, cosines, sines);
+    convolve(c, N, t, Width);
+    ++p;
+  };
+  (next.template operator()<Taps>(), ...);
+  write_taps(c, n_layers * (Width / 2), out);
+}
+
+void compose_mixed(const Folded* layers, Index n_layers, Index half, const double* cosines, const double* sines, double* const* out) {
   constexpr Index most = 2 * Group::largest_half + 1;
-  Tap c[most], next[most], t[most];
+  Tap c[most], t[most];
   Index n = 1;
-  c[0] = {all(1.0), V{}};
   for (Index p = 0; p < n_layers; ++p) {
     const Index width = 2 * layers[p].half_x + 1;
-    for (Index b = 0; b < width; ++b) t[b] = row_tap(layers[p], b, cosines, sines);
-    if (p == 0) {
-      for (Index b = 0; b < width; ++b) c[b] = t[b];
-      n = width;
-      continue;
-    }
-    for (Index i = 0; i < n + width - 1; ++i) {
-      Tap sum = {};
-      for (Index b = i < n ? 0 : i - n + 1; b < width && b <= i; ++b) {
-        const Tap& u = c[i - b];
-        sum.re += u.re * t[b].re;
-        sum.re -= u.im * t[b].im;
-        sum.im += u.re * t[b].im;
-        sum.im += u.im * t[b].re;
-      }
-      next[i] = sum;
-    }
+    Tap* const row = p == 0 ? c : t;
+    for (Index b = 0; b < width; ++b) row[b] = row_tap(layers[p], b, cosines, sines);
+    if (p > 0) convolve(c, n, t, width);
     n += width - 1;
-    for (Index i = 0; i < n; ++i) c[i] = next[i];
   }
-  for (Index j = 0; j <= half; ++j) write(c[half + j], c[half - j], j, out);
+  write_taps(c, half, out);
+}
+
+void compose(const Folded* layers, Index n_layers, Index half, const double* cosines, const double* sines, double* const* out) {
+  if (n_layers == 1) return compose_one(layers[0], cosines, sines, out);
+  bool threes = n_layers <= 4;
+  for (Index p = 0; p < n_layers; ++p) threes = threes && layers[p].half_x == 1;
+  if (threes) return compose_equal<3, 3, 5, 7>(layers, n_layers, cosines, sines, out);
+  compose_mixed(layers, n_layers, half, cosines, sines, out);
 }
 
 }  // namespace
 
 extern const SpectralKernels ERFFAST_SPECTRAL;
-const SpectralKernels ERFFAST_SPECTRAL = {lanes, compose, multiply};
+const SpectralKernels ERFFAST_SPECTRAL = {lanes, compose, multiply, write_row, scale_row};
 
 }  // namespace erffast

@@ -13,6 +13,7 @@
 #include <memory>
 #include <thread>
 
+#include "aligned.hpp"
 #include "erffast/kernels.hpp"
 #include "turns.hpp"
 
@@ -25,19 +26,6 @@ constexpr Index combined_half = 4;
 constexpr Index cached_coefficients = 1 << 15;  // doubles of one chunk's coefficients
 // Bits by which products may grow between two renormalisations: taps are below 1, so a kernel gains at most log2 of its size.
 constexpr double safe_bits = 300;
-
-// A table of doubles aligned for vectors.
-class Table {
- public:
-  explicit Table(Index n) : data_(new (std::align_val_t{64}) double[static_cast<std::size_t>(std::max<Index>(n, 1))]()) {}
-  double* data() const { return data_.get(); }
-
- private:
-  struct Free {
-    void operator()(double* p) const { ::operator delete[](p, std::align_val_t{64}); }
-  };
-  std::unique_ptr<double[], Free> data_;
-};
 
 // All layers of one spacing: folded kernels of every draw, groups and the horizontal table.
 class Part {
@@ -99,7 +87,7 @@ class Part {
   void plan() {
     double bits = 0;
     for (Index i = 0; i < count_;) {
-      Group group{i, 1, folded_[static_cast<std::size_t>(i)].half_x, false};
+      Group group{i, 1, folded_[static_cast<std::size_t>(i)].half_x, false, 1};
       double gain = bits_of(i);
       for (Index j = i + 1; j < count_ && group.layers < Group::most_layers; ++j, ++group.layers) {
         const Index half = group.half + folded_[static_cast<std::size_t>(j)].half_x;
@@ -115,6 +103,10 @@ class Part {
       largest_half_ = std::max(largest_half_, group.half);
       i += group.layers;
       groups_.push_back(group);
+    }
+    for (std::size_t g = groups_.size(); g-- > 1;) {
+      Group& before = groups_[g - 1];
+      if (!before.renormalise && before.half == groups_[g].half) before.equal = groups_[g].equal + 1;
     }
   }
 
@@ -196,25 +188,30 @@ class Product {
     }
   }
 
-  void run(Index draws, Team& team) {
+  std::vector<Index> run(Index draws, Team& team) {
     const Index blocks = (rows_ + lanes_ - 1) / lanes_, tasks = draws * blocks;
     vectors_ = (columns_ + lanes_ - 1) / lanes_;
     // One row of many columns, as 1-D chains have it, is cut so that every thread has a share.
     const Index pieces = std::clamp<Index>(tasks >= 4 * team.size() ? 1 : (4 * team.size() + tasks - 1) / tasks, 1, (vectors_ + 63) / 64);
+    std::vector<Index> tops(static_cast<std::size_t>(tasks * pieces), no_power);
     std::atomic<Index> next{0};
     team.run([&](int thread) {
       Workspace space(lanes_, ((vectors_ + pieces - 1) / pieces) * lanes_, std::max(cached_coefficients / lanes_, largest_group_), largest_half_y_);
       for (Index task = next++; task < tasks * pieces && !monitor_.stopped(); task = next++) {
         const Index piece = task % pieces, block = task / pieces % blocks, draw = task / pieces / blocks;
-        block_of_rows(draw, block, vectors_ * piece / pieces, vectors_ * (piece + 1) / pieces, space, thread == 0);
+        tops[static_cast<std::size_t>(task)] =
+            block_of_rows(draw, block, vectors_ * piece / pieces, vectors_ * (piece + 1) / pieces, space, thread == 0);
       }
     });
     monitor_.throw_if_stopped();
+    std::vector<Index> top;
+    for (auto of_draw = tops.begin(); of_draw != tops.end(); of_draw += blocks * pieces) top.push_back(*std::max_element(of_draw, of_draw + blocks * pieces));
+    return top;
   }
 
  private:
-  // `lanes` rows from row block * lanes on, vectors [first, last) of their columns.
-  void block_of_rows(Index draw, Index block, Index first, Index last, Workspace& space, bool polls) {
+  // `lanes` rows from row block * lanes on, vectors [first, last) of their columns. Returns the largest power of two.
+  Index block_of_rows(Index draw, Index block, Index first, Index last, Workspace& space, bool polls) {
     const Index n_rows = std::min(lanes_, rows_ - block * lanes_);
     std::vector<double*> out(static_cast<std::size_t>(lanes_));
     for (Index l = 0; l < lanes_; ++l) out[static_cast<std::size_t>(l)] = space.coefficients.data() + l * space.stride;
@@ -243,7 +240,9 @@ class Product {
         g = end;
       }
     }
-    for (Index l = 0; l < n_rows; ++l) write(draw, block * lanes_ + l, first, last, space.state(l));
+    Index top = no_power;
+    for (Index l = 0; l < n_rows; ++l) top = std::max(top, write(draw, block * lanes_ + l, first, last, space.state(l)));
+    return top;
   }
 
   void vertical_tables(const Part& part, Index block, Workspace& space) {
@@ -257,19 +256,19 @@ class Product {
     }
   }
 
-  // Where the four products of a row belong.
-  void write(Index draw, Index u, Index first, Index last, const RowState& s) {
+  // Where the four products of a row belong; returns the largest power of two.
+  Index write(Index draw, Index u, Index first, Index last, const RowState& s) {
     const Index below = u == 0 ? 0 : f_.rows() - u, columns = f_.columns();
+    const Index begin = first * lanes_, count = std::min(last * lanes_, columns_) - begin;
+    Index top = no_power;
     for (int q = 0; q < 4; ++q) {
       const bool minus = q % 2 != 0, mirror = q >= 2;
       if ((minus && (!paired_ || below == u || u == 0)) || (mirror && !mirrored_)) continue;
-      const Index start = (draw * f_.rows() + (minus ? below : u)) * columns;
-      for (Index v = first * lanes_; v < std::min(last * lanes_, columns_); ++v) {
-        const Index i = v - first * lanes_, at = start + (mirror ? f_.width / 2 - v : v);
-        target_.values[at] = {s.re[q][i], s.im[q][i]};
-        target_.exponents[at] = static_cast<std::int32_t>(s.exponent[q][i]);
-      }
+      const Index at = (draw * f_.rows() + (minus ? below : u)) * columns + (mirror ? f_.width / 2 - begin : begin);
+      top = std::max(top, kernels_.write_row(s.re[q], s.im[q], s.exponent[q], count, mirror, reinterpret_cast<double*>(target_.values + at),
+                                             target_.exponents + at));
     }
+    return top;
   }
 
   const Frequencies& f_;
@@ -286,9 +285,9 @@ class Product {
 
 }  // namespace
 
-void product(const std::vector<const Layers*>& layers, const Frequencies& frequencies, Index draws, Team& team, Monitor& monitor,
-             const Spectrum& target) {
-  Product(layers, frequencies, draws, monitor, target).run(draws, team);
+std::vector<Index> product(const std::vector<const Layers*>& layers, const Frequencies& frequencies, Index draws, Team& team,
+                           Monitor& monitor, const Spectrum& target) {
+  return Product(layers, frequencies, draws, monitor, target).run(draws, team);
 }
 
 }  // namespace erffast

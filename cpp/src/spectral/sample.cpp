@@ -3,12 +3,14 @@
 // The derivative of the product along the frequency gives the position of what adds up there, without regard to any period:
 // i P' / P = sum over layers of (sum_a w[a] x[a] e) / (sum_a w[a] e), e = exp(-i w x[a]). Over the energy its mean is the mean
 // position of the image's energy, and its mean square the second moment.
+//
+// Kernels are folded about their centres, so that a response is two sums with real cosines and sines, one product a tap (12
+// operations in double-double arithmetic, against 28 with complex waves). They are folded some at a time, for many frequencies
+// of one draw, and stay in the first-level cache, as the running products do in registers (exact.inl).
 #include <algorithm>
+#include <array>
 #include <atomic>
-#include <cmath>
 #include <map>
-#include <memory>
-#include <tuple>
 
 #include "erffast/threads.hpp"
 #include "exact_layers.hpp"
@@ -16,146 +18,228 @@
 namespace erffast {
 namespace {
 
-struct Place {
-  Index row, column;
+constexpr Index piece = 64;   // frequencies that share a table of waves
+constexpr Index folded = 64;  // layers folded at a time
+
+// What kernels of one shape and spacing have in common.
+struct Shape {
+  explicit Shape(const Layers& run)
+      : spacing{run.spacing[0], run.spacing[1]}, half{run.height / 2, run.width / 2}, n_cosine((half[0] + 1) * (half[1] + 1) + half[0] * half[1]),
+        n_sine(half[0] * (half[1] + 1) + (half[0] + 1) * half[1]) {}
+  auto operator<=>(const Shape&) const = default;
+
+  std::array<Index, 2> spacing, half;
+  Index n_cosine, n_sine;
 };
 
-// The whole chain at a few frequencies of one draw.
-class Sample {
- public:
-  Sample(Index height, Index width, std::vector<Place> places)
-      : places_(std::move(places)), n_(static_cast<Index>(places_.size())), kernels_(*kernel_table().exact), vertical_(height),
-        horizontal_(width), product_(n_), exponents_(static_cast<std::size_t>(n_), 0) {
-    product_.fill(1.0);
-    for (auto& position : positions_) position.assign(static_cast<std::size_t>(n_), Complex());
-  }
-
-  void multiply(const Layers& run, Index draw) {
-    const std::vector<ExactNumbers>& turns = turns_of(run);
-    const Index size = run.height * run.width;
-    ExactNumbers z(n_), powered(n_);
-    std::vector<Index> exponents;
-    for (Index k = 0; k < run.n_kernels; ++k) {
-      const double* taps = run.taps + (k * run.tap_draws + (run.tap_draws == 1 ? 0 : draw)) * size;
-      z.fill(0.0);
-      for (Index t = 0; t < size; ++t) z.add(taps[t], turns[static_cast<std::size_t>(t)], kernels_);
-      move(run, taps, turns, z);
-      if (run.count == 1) {
-        kernels_.multiply_complex(product_.parts(), z.parts(), n_);
-      } else {
-        power(z, run.count, powered, exponents, kernels_);
-        kernels_.multiply_complex(product_.parts(), powered.parts(), n_);
-        for (Index i = 0; i < n_; ++i) exponents_[static_cast<std::size_t>(i)] += exponents[static_cast<std::size_t>(i)];
-      }
-      kernels_.normalise_complex(product_.parts(), exponents_.data(), n_);
+// Calls term(y, x, odd_y, odd_x) for every pair of distances from the centre: the terms of the real part, then of the imaginary.
+template <class Term>
+void each_term(const Shape& shape, const Term& term) {
+  const auto block = [&](bool odd_y, bool odd_x) {
+    for (Index y = odd_y; y <= shape.half[0]; ++y) {
+      for (Index x = odd_x; x <= shape.half[1]; ++x) term(y, x, odd_y, odd_x);
     }
+  };
+  block(false, false);
+  block(true, true);
+  block(true, false);
+  block(false, true);
+}
+
+// Kernels of a run as coefficients of real waves:
+//   exp(-i (a u + b v)) over (a, b) = (+-y, +-x) gives  cos cos - (sign a)(sign b) sin sin - i ((sign a) sin cos + (sign b) cos sin).
+class Folds {
+ public:
+  Folds(const Layers& run, Index draw, bool moving) : run_(run), shape_(run), draw_(draw), moving_(moving) {}
+
+  FoldedLayers layers(Index first, Index count) {
+    coefficients_.clear();
+    moments_.clear();
+    for (Index k = first; k < first + count; ++k) {
+      const double* taps = run_.taps + (k * run_.tap_draws + (run_.tap_draws == 1 ? 0 : draw_)) * run_.height * run_.width;
+      each_term(shape_, [&](Index y, Index x, bool odd_y, bool odd_x) { term(fold(taps, y, x), odd_y, odd_x); });
+      if (!moving_) continue;
+      for (int axis = 0; axis < 2; ++axis) {
+        each_term(shape_, [&](Index y, Index x, bool odd_y, bool odd_x) { moment(fold(taps, y, x), y, x, axis, odd_y, odd_x); });
+      }
+    }
+    return {coefficients_.data(), moving_ ? moments_.data() : nullptr, count, shape_.n_cosine, shape_.n_sine};
   }
 
-  // Writes [n] products and [n, 2] positions.
-  void write(Complex* high, Complex* low, Index* exponents, Complex* positions) const {
-    for (Index i = 0; i < n_; ++i) {
+ private:
+  // Sums over the taps at (+-y, +-x) [sign of y counted][sign of x counted].
+  using Fold = std::array<std::array<DoubleDouble, 2>, 2>;
+
+  double at(const double* taps, Index y, Index x) const {
+    const Index a = y + (run_.height - 1) / 2, b = x + (run_.width - 1) / 2;
+    return a >= 0 && a < run_.height && b >= 0 && b < run_.width ? taps[a * run_.width + b] : 0;
+  }
+
+  Fold fold(const double* taps, Index y, Index x) const {
+    const double pp = at(taps, y, x), pm = x > 0 ? at(taps, y, -x) : 0, mp = y > 0 ? at(taps, -y, x) : 0;
+    const double mm = x > 0 && y > 0 ? at(taps, -y, -x) : 0;
+    const DoubleDouble p = two_sum(pp, pm), m = two_sum(mp, mm), p_odd = two_sum(pp, -pm), m_odd = two_sum(mp, -mm);
+    return {{{p + m, p_odd + m_odd}, {p - m, p_odd - m_odd}}};
+  }
+
+  void term(const Fold& f, bool odd_y, bool odd_x) {
+    const DoubleDouble c = odd_y || odd_x ? -f[odd_y][odd_x] : f[0][0];
+    coefficients_.push_back(c.hi);
+    coefficients_.push_back(c.lo);
+  }
+
+  // The same for taps times their distance along an axis, whose sign turns even into odd there.
+  void moment(const Fold& f, Index y, Index x, int axis, bool odd_y, bool odd_x) {
+    const double c = static_cast<double>(axis == 0 ? y : x) * f[odd_y != (axis == 0)][odd_x != (axis == 1)].hi;
+    moments_.push_back(odd_y || odd_x ? -c : c);
+  }
+
+  const Layers& run_;
+  Shape shape_;
+  Index draw_;
+  bool moving_;
+  std::vector<double> coefficients_, moments_;
+};
+
+struct Angles {
+  Turns vertical, horizontal;
+};
+
+// The chain at `piece` frequencies of one draw, or fewer: the last stands for those that lack.
+class Piece {
+ public:
+  Piece(const Angles& angles, const Index* places, Index count, bool moving)
+      : angles_(angles), count_(count), moving_(moving), product_(piece), exponents_(piece, 0), positions_(8 * piece, 0.0) {
+    product_.fill(1.0);
+    for (Index i = 0; i < piece; ++i) places_.push_back({places[2 * std::min(i, count - 1)], places[2 * std::min(i, count - 1) + 1]});
+  }
+
+  void multiply(const FoldedLayers& layers, const Layers& run, const ExactKernels& kernels) {
+    const double* waves = waves_of(Shape(run), kernels);
+    double* sums[4];
+    if (moving_) {
+      for (int i = 0; i < 4; ++i) sums[i] = positions_.data() + (4 + i) * piece;
+      std::fill(sums[0], sums[0] + 4 * piece, 0.0);
+    }
+    double* const* moved = moving_ ? sums : nullptr;
+    if (run.count == 1) {
+      kernels.multiply_layers(layers, waves, piece, product_.parts(), exponents_.data(), moved);
+    } else {
+      ExactNumbers one(piece), powered(piece);
+      std::vector<Index> scale(piece, 0), exponents;
+      one.fill(1.0);
+      kernels.multiply_layers(layers, waves, piece, one.parts(), scale.data(), moved);
+      power(one, run.count, powered, exponents, kernels);
+      kernels.multiply_complex(product_.parts(), powered.parts(), piece);
+      for (std::size_t i = 0; i < piece; ++i) exponents_[i] += exponents[i] + run.count * scale[i];
+      kernels.normalise_complex(product_.parts(), exponents_.data(), piece);
+    }
+    if (!moving_) return;
+    for (Index i = 0; i < 4 * piece; ++i) positions_[static_cast<std::size_t>(i)] += static_cast<double>(run.spacing[i / (2 * piece)] * run.count) * sums[0][i];
+  }
+
+  // Products [count], and the positions [moving, 2] of the first.
+  void write(Complex* high, Complex* low, Index* exponents, Complex* positions, Index moving) const {
+    for (Index i = 0; i < count_; ++i) {
       const ExactComplex p = product_.at(i);
       high[i] = {p.re.hi, p.im.hi};
       low[i] = {p.re.lo, p.im.lo};
       exponents[i] = exponents_[static_cast<std::size_t>(i)];
-      for (std::size_t a = 0; a < 2; ++a) positions[2 * i + static_cast<Index>(a)] = positions_[a][static_cast<std::size_t>(i)];
+    }
+    for (Index i = 0; i < std::min(count_, moving); ++i) {
+      const double* at = positions_.data() + i;
+      positions[2 * i] = {at[0], at[piece]};
+      positions[2 * i + 1] = {at[2 * piece], at[3 * piece]};
     }
   }
 
  private:
-  // exp(-i w x) of each tap of layers of this shape.
-  const std::vector<ExactNumbers>& turns_of(const Layers& run) {
-    auto& turns = turns_[{run.spacing[0], run.spacing[1], run.height, run.width}];
-    if (!turns.empty()) return turns;
-    for (Index t = 0; t < run.height * run.width; ++t) {
-      ExactNumbers e(n_), x(n_);
-      for (Index i = 0; i < n_; ++i) {
-        const Place at = places_[static_cast<std::size_t>(i)];
-        e.set(i, vertical_.exact(-turn(turn(at.row, run.spacing[0], vertical_.size()), row_of(run, t), vertical_.size())));
-        x.set(i, horizontal_.exact(-turn(turn(at.column, run.spacing[1], horizontal_.size()), column_of(run, t), horizontal_.size())));
+  const double* waves_of(const Shape& shape, const ExactKernels& kernels) {
+    std::vector<double>& waves = waves_[shape];
+    if (!waves.empty()) return waves.data();
+    const std::vector<ExactComplex> down = turns(shape, 0), across = turns(shape, 1);
+    waves.resize(static_cast<std::size_t>(2 * piece * (shape.n_cosine + shape.n_sine)));
+    double* out = waves.data();
+    std::vector<double> factor(2 * piece);
+    each_term(shape, [&](Index y, Index x, bool odd_y, bool odd_x) {
+      for (Index i = 0; i < piece; ++i) {
+        const ExactComplex& a = down[static_cast<std::size_t>(y * piece + i)];
+        const ExactComplex& b = across[static_cast<std::size_t>(x * piece + i)];
+        const DoubleDouble u = odd_y ? a.im : a.re, v = odd_x ? b.im : b.re;
+        out[i] = u.hi;
+        out[piece + i] = u.lo;
+        factor[static_cast<std::size_t>(i)] = v.hi;
+        factor[static_cast<std::size_t>(piece + i)] = v.lo;
       }
-      kernels_.multiply_complex(e.parts(), x.parts(), n_);
-      turns.push_back(std::move(e));
-    }
-    return turns;
+      kernels.multiply(out, out + piece, factor.data(), factor.data() + piece, piece);
+      out += 2 * piece;
+    });
+    return waves.data();
   }
 
-  static Index row_of(const Layers& run, Index tap) { return tap / run.width - (run.height - 1) / 2; }
-  static Index column_of(const Layers& run, Index tap) { return tap % run.width - (run.width - 1) / 2; }
-
-  // Adds the mean positions of one kernel's taps, weighted by what each contributes.
-  void move(const Layers& run, const double* taps, const std::vector<ExactNumbers>& turns, const ExactNumbers& z) {
-    for (Index i = 0; i < n_; ++i) {
-      Complex sums[2] = {};
-      for (Index t = 0; t < run.height * run.width; ++t) {
-        const ExactComplex e = turns[static_cast<std::size_t>(t)].at(i);
-        const Complex part = Complex(e.re.hi, e.im.hi) * taps[t];
-        sums[0] += part * static_cast<double>(row_of(run, t));
-        sums[1] += part * static_cast<double>(column_of(run, t));
-      }
-      const ExactComplex whole = z.at(i);
-      const Complex response = {whole.re.hi, whole.im.hi};
-      for (std::size_t a = 0; a < 2; ++a) {
-        positions_[a][static_cast<std::size_t>(i)] += sums[a] / response * static_cast<double>(run.spacing[a] * run.count);
-      }
+  // exp(i w x) at all distances x from the centre along an axis, [half + 1, piece].
+  std::vector<ExactComplex> turns(const Shape& shape, std::size_t axis) const {
+    const Turns& circle = axis == 0 ? angles_.vertical : angles_.horizontal;
+    std::vector<ExactComplex> found;
+    for (Index x = 0; x <= shape.half[axis]; ++x) {
+      for (const auto& at : places_) found.push_back(circle.exact(turn(turn(at[axis], shape.spacing[axis], circle.size()), x, circle.size())));
     }
+    return found;
   }
 
-  std::vector<Place> places_;
-  Index n_;
-  const ExactKernels& kernels_;
-  Turns vertical_, horizontal_;
-  std::map<std::tuple<Index, Index, Index, Index>, std::vector<ExactNumbers>> turns_;
+  const Angles& angles_;
+  Index count_;
+  bool moving_;
+  std::vector<std::array<Index, 2>> places_;
+  std::map<Shape, std::vector<double>> waves_;  // [terms, 2, piece]
   ExactNumbers product_;
   std::vector<Index> exponents_;
-  std::vector<Complex> positions_[2];
+  std::vector<double> positions_;  // re and im along both axes, and those of one run: [2][4][piece]
 };
 
-}  // namespace
-
-void quantiles(const Frequencies& f, const Complex* values, Index samples, Index* places) {
-  const auto energy = [&](Index row, Index v) {
-    const bool once = v == 0 || (!f.banded && v == f.columns() - 1);  // the others stand for their conjugates too
-    return (once ? 1.0 : 2.0) * std::norm(values[row * f.columns() + v]);
-  };
-  std::vector<double> rows(static_cast<std::size_t>(f.rows()), 0.0);
-  double total = 0;
-  for (Index r = 0; r < f.rows(); ++r) {
-    for (Index v = 0; v < f.columns(); ++v) rows[static_cast<std::size_t>(r)] += energy(r, v);
-    total += rows[static_cast<std::size_t>(r)];
+// All layers at the frequencies [first, last) of one draw.
+void sample_some(const std::vector<Layers>& layers, const Samples& s, const Angles& angles, Index draw, Index first, Index last, bool polls,
+                 Monitor& monitor) {
+  const ExactKernels& kernels = *kernel_table().exact;
+  std::vector<Piece> pieces;
+  for (Index i = first; i < last; i += piece) {
+    pieces.emplace_back(angles, s.places + 2 * (draw * s.count + i), std::min(piece, last - i), i < s.moving);
   }
-  double before = 0;  // energy of the rows before r
-  Index r = 0;
-  for (Index i = 0; i < samples; ++i) {
-    const double wanted = total * (static_cast<double>(i) + 0.5) / static_cast<double>(samples);
-    while (r + 1 < f.rows() && before + rows[static_cast<std::size_t>(r)] <= wanted) before += rows[static_cast<std::size_t>(r++)];
-    double sum = before;
-    Index v = 0;
-    while (v + 1 < f.columns() && sum + energy(r, v) <= wanted) sum += energy(r, v++);
-    places[2 * i] = f.row_frequency(total > 0 ? r : 0);
-    places[2 * i + 1] = total > 0 ? v : 0;
+  for (const Layers& run : layers) {
+    Folds folds(run, draw, first < s.moving);
+    for (Index k = 0; k < run.n_kernels; k += folded) {
+      const FoldedLayers some = folds.layers(k, std::min(folded, run.n_kernels - k));
+      for (Piece& p : pieces) p.multiply(some, run, kernels);
+      if (polls) monitor.tick(some.n_layers * some.terms() * (last - first) * 12);
+      if (monitor.stopped()) return;
+    }
+  }
+  for (Index i = first; i < last; i += piece) {
+    const Index at = draw * s.count + i, moving = std::max<Index>(s.moving - i, 0);
+    pieces[static_cast<std::size_t>((i - first) / piece)].write(s.high + at, s.low + at, s.exponents + at,
+                                                                 moving > 0 ? s.positions + 2 * (draw * s.moving + i) : nullptr, moving);
   }
 }
 
+}  // namespace
+
 void sample(const std::vector<Layers>& layers, const Samples& samples, int threads, Monitor& monitor) {
   FlushDenormals flush;
-  constexpr Index most = 32;  // frequencies at a time: whole vectors, and work for every thread
-  const Index pieces = (samples.count + most - 1) / most;
+  Index reach[2] = {0, 0};
+  for (const Layers& run : layers) {
+    reach[0] = std::max(reach[0], run.height / 2);
+    reach[1] = std::max(reach[1], run.width / 2);
+  }
+  const Angles angles{Turns(samples.height, samples.count * reach[0]), Turns(samples.width, samples.count * reach[1])};
+  // A whole draw a task, so that its kernels are folded once; of few draws, pieces.
+  const Index pieces = (samples.count + piece - 1) / piece;
+  const Index parts = samples.draws >= 4 * threads ? 1 : pieces, tasks = samples.draws * parts;
   std::atomic<Index> next{0};
-  Team team(static_cast<int>(std::min<Index>(samples.draws * pieces, threads)));
+  Team team(static_cast<int>(std::min<Index>(tasks, threads)));
   team.run([&](int thread) {
-    for (Index task = next++; task < samples.draws * pieces && !monitor.stopped(); task = next++) {
-      const Index draw = task / pieces, first = draw * samples.count + task % pieces * most;
-      const Index last = std::min(first + most, (draw + 1) * samples.count);
-      std::vector<Place> places;
-      for (Index i = first; i < last; ++i) places.push_back({samples.places[2 * i], samples.places[2 * i + 1]});
-      Sample some(samples.height, samples.width, std::move(places));
-      for (const Layers& run : layers) {
-        some.multiply(run, draw);
-        if (thread == 0) monitor.tick(run.n_kernels * run.height * run.width * most * 30);
-        if (monitor.stopped()) return;
-      }
-      some.write(samples.high + first, samples.low + first, samples.exponents + first, samples.positions + 2 * first);
+    for (Index task = next++; task < tasks && !monitor.stopped(); task = next++) {
+      const Index part = task % parts, first = pieces * part / parts * piece, last = pieces * (part + 1) / parts * piece;
+      sample_some(layers, samples, angles, task / parts, first, std::min(last, samples.count), thread == 0, monitor);
     }
   });
   monitor.throw_if_stopped();

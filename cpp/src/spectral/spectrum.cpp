@@ -3,10 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
+#include <memory>
 
 #include "band_product.hpp"
+#include "erffast/kernels.hpp"
 #include "product.hpp"
 #include "repeats.hpp"
 #include "sampled.hpp"
@@ -36,30 +37,30 @@ int binary_exponent(const Complex& z) {
 
 Complex scaled(const Complex& z, int e) { return {std::ldexp(z.real(), e), std::ldexp(z.imag(), e)}; }
 
-// Brings the largest component of each draw to [0.5, 1).
-void align(const Frequencies& f, Index draws, const Spectrum& spectrum, Index* exponents, Team& team, Monitor& monitor) {
-  constexpr Index none = std::numeric_limits<Index>::min();
-  std::vector<Index> tops(static_cast<std::size_t>(draws * f.rows()), none);
+// The least power of two above all components of a draw; `no_power` where all are zero.
+std::vector<Index> largest_powers(const Frequencies& f, Index draws, const Spectrum& spectrum, Team& team, Monitor& monitor) {
+  std::vector<Index> tops(static_cast<std::size_t>(draws * f.rows()), no_power);
   each_row(team, draws * f.rows(), monitor, f.columns() * 4, [&](Index row) {
+    Index& top = tops[static_cast<std::size_t>(row)];
     for (Index i = row * f.columns(); i < (row + 1) * f.columns(); ++i) {
       const Complex& z = spectrum.values[i];
-      if (z.real() == 0 && z.imag() == 0) continue;
-      tops[static_cast<std::size_t>(row)] = std::max(tops[static_cast<std::size_t>(row)], binary_exponent(z) + Index{spectrum.exponents[i]});
+      if (z != Complex()) top = std::max(top, binary_exponent(z) + Index{spectrum.exponents[i]});
     }
   });
-  std::vector<Index> top(static_cast<std::size_t>(draws));
-  for (Index d = 0; d < draws; ++d) {
-    const auto first = tops.begin() + d * f.rows();
-    const Index largest = *std::max_element(first, first + f.rows());
-    top[static_cast<std::size_t>(d)] = largest == none ? 0 : largest;
-    exponents[d] += top[static_cast<std::size_t>(d)];
-  }
+  std::vector<Index> top;
+  for (Index d = 0; d < draws; ++d) top.push_back(*std::max_element(tops.begin() + d * f.rows(), tops.begin() + (d + 1) * f.rows()));
+  return top;
+}
+
+// Brings the largest component of each draw, below 2**top, to [0.5, 1).
+void align(const Frequencies& f, const std::vector<Index>& top, const Spectrum& spectrum, Index* exponents, Team& team, Monitor& monitor) {
+  const SpectralKernels& kernels = *kernel_table().spectral;
+  const auto shift = [&](Index draw) { return top[static_cast<std::size_t>(draw)] == no_power ? 0 : top[static_cast<std::size_t>(draw)]; };
+  const Index draws = static_cast<Index>(top.size());
+  for (Index d = 0; d < draws; ++d) exponents[d] += shift(d);
   each_row(team, draws * f.rows(), monitor, f.columns() * 4, [&](Index row) {
-    const Index shift = top[static_cast<std::size_t>(row / f.rows())];
-    for (Index i = row * f.columns(); i < (row + 1) * f.columns(); ++i) {
-      const Index e = std::clamp<Index>(spectrum.exponents[i] - shift, -2000, 2000);
-      spectrum.values[i] = e < -1100 ? Complex() : scaled(spectrum.values[i], static_cast<int>(e));
-    }
+    const Index at = row * f.columns();
+    kernels.scale_row(reinterpret_cast<double*>(spectrum.values + at), spectrum.exponents + at, f.columns(), shift(row / f.rows()));
   });
 }
 
@@ -74,8 +75,8 @@ void spectrum(const std::vector<Layers>& layers, const Frequencies& f, Index dra
   for (const Layers& run : layers) kernels += run.n_kernels;
   // a band is small, but its layers are many: below 0.1 ms a thread is not worth its start
   Team team((f.banded ? draws * f.size() * kernels < 400'000 : draws * f.size() < 4000) ? 1 : threads);
-  std::vector<std::int32_t> powers(static_cast<std::size_t>(draws * f.size()), 0);
-  const Spectrum target{values, powers.data()};
+  const auto powers = std::make_unique_for_overwrite<std::int32_t[]>(static_cast<std::size_t>(draws * f.size()));
+  const Spectrum target{values, powers.get()};
   std::fill_n(exponents, draws, 0);
 
   std::vector<const Layers*> here;  // on these frequencies themselves
@@ -88,10 +89,15 @@ void spectrum(const std::vector<Layers>& layers, const Frequencies& f, Index dra
       elsewhere[{run.spacing[0], run.spacing[1]}].push_back(&run);
     }
   }
+  std::vector<Index> top;
   if (here.empty()) {
     std::fill_n(values, draws * f.size(), Complex(1));
+    std::fill_n(powers.get(), draws * f.size(), 0);
+  } else if (f.banded) {
+    band_product(here, f, draws, team, monitor, target);
   } else {
-    (f.banded ? band_product : product)(here, f, draws, team, monitor, target);
+    top = product(here, f, draws, team, monitor, target);
+    for (Index& t : top) t += t == no_power ? 0 : 1;  // components below 2
   }
   for (const auto& [spacing, runs] : elsewhere) {
     const Sampled factor(runs, f, draws, team, monitor);
@@ -102,7 +108,7 @@ void spectrum(const std::vector<Layers>& layers, const Frequencies& f, Index dra
         const Complex p = {values[i].real() * z.real() - values[i].imag() * z.imag(), values[i].real() * z.imag() + values[i].imag() * z.real()};
         const int up = p == Complex() ? 0 : binary_exponent(p);
         values[i] = scaled(p, -up);
-        powers[static_cast<std::size_t>(i)] += e + up;
+        powers[i] += e + up;
       }
     });
   }
@@ -111,7 +117,8 @@ void spectrum(const std::vector<Layers>& layers, const Frequencies& f, Index dra
     if (repeated(run)) powered.push_back(&run);
   }
   if (!powered.empty()) multiply_powers(powered, f, draws, team, monitor, target, exponents);
-  align(f, draws, target, exponents, team, monitor);
+  if (top.empty() || !elsewhere.empty() || !powered.empty()) top = largest_powers(f, draws, target, team, monitor);
+  align(f, top, target, exponents, team, monitor);
 }
 
 }  // namespace erffast

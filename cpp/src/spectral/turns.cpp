@@ -49,7 +49,8 @@ ExactComplex direct(Index k, Index n) {
 
 }  // namespace
 
-Turns::Turns(Index n) : n_(n), step_(static_cast<Index>(std::sqrt(static_cast<double>(n))) + 1) {
+Turns::Turns(Index n, Index uses) : n_(n), step_(static_cast<Index>(std::sqrt(static_cast<double>(n))) + 1) {
+  if (uses < 2 * step_) return;
   for (Index k = 0; k < step_; ++k) fine_.push_back(direct(k % n, n));
   for (Index k = 0; k * step_ < n; ++k) coarse_.push_back(direct(k * step_, n));
 }
@@ -57,6 +58,7 @@ Turns::Turns(Index n) : n_(n), step_(static_cast<Index>(std::sqrt(static_cast<do
 ExactComplex Turns::exact(Index k) const {
   k %= n_;
   if (k < 0) k += n_;
+  if (coarse_.empty()) return direct(k, n_);
   const ExactComplex& a = coarse_[static_cast<std::size_t>(k / step_)];
   if (k % step_ == 0) return a;
   const ExactComplex& b = fine_[static_cast<std::size_t>(k % step_)];

@@ -1,6 +1,7 @@
 // exp(2 pi i k / n) for whole k, in double-double arithmetic.
 #pragma once
 
+#include <limits>
 #include <vector>
 
 #include "erffast/double_double.hpp"
@@ -12,10 +13,11 @@ struct ExactComplex {
   DoubleDouble re, im;
 };
 
-// Fractions of a turn. Any k is a coarse step plus a fine one, so 2 sqrt(n) values are kept and one product gives any other.
+// Fractions of a turn. Any k is a coarse step plus a fine one, so 2 sqrt(n) values are kept and one product gives any other. Where
+// fewer than that are to be asked for, `uses`, each is worked out when it is.
 class Turns {
  public:
-  explicit Turns(Index n);
+  explicit Turns(Index n, Index uses = std::numeric_limits<Index>::max());
 
   Index size() const { return n_; }
   ExactComplex exact(Index k) const;  // any k

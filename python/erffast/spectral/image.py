@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _backend
 from ..chain import Box
-from ..execution import reserve
+from ..execution import Resources, require_image
 
 Array = NDArray[np.float64]
 
@@ -26,6 +28,8 @@ class Tile:
         Input coordinate of the first row and column; what lies outside [low, low + shape) is taken for zero.
     exponent : int
         True values are pixels times ``2**exponent``.
+    peak, energy : float
+        Largest absolute value of the pixels, and the sum of their squares.
     error : float
         Estimated error / peak.
     """
@@ -34,26 +38,20 @@ class Tile:
     origin: tuple[int, int]
     low: tuple[int, int]
     exponent: int
+    peak: float
+    energy: float
     error: float
 
-    def copy_into(self, out: NDArray[np.floating], corner: tuple[int, int], factor: float) -> None:
-        """``out[i, j] = factor * pixel (corner[0] + i, corner[1] + j)`` where it lies in the tile; the rest is left as it is."""
-        rows, columns = (list(self._pieces(a, corner[a], out.shape[a])) for a in (0, 1))
-        for to_row, from_row in rows:
-            for to_column, from_column in columns:
-                np.multiply(self.pixels[from_row, from_column], factor, out=out[to_row, to_column], casting="same_kind")
-
-    def _pieces(self, axis: int, corner: int, n: int) -> list[tuple[slice, slice]]:
-        """(target, source) slices along an axis: the period is cut where it wraps."""
-        period = self.pixels.shape[axis]
-        first, last = max(corner, self.low[axis]), min(corner + n, self.low[axis] + period)
-        pieces = []
-        while first < last:
-            index = (first - self.origin[axis]) % period
-            count = min(last - first, period - index)
-            pieces.append((slice(first - corner, first - corner + count), slice(index, index + count)))
-            first += count
-        return pieces
+    def placed(self, corner: tuple[int, int], shape: tuple[int, int], factor: float) -> tuple[Any, ...]:
+        """What puts the tile into an image whose pixel (0, 0) is at `corner`, for the native function."""
+        first, to, sides = [], [], []
+        for axis in (0, 1):
+            begin = max(corner[axis], self.low[axis])
+            end = min(corner[axis] + shape[axis], self.low[axis] + self.pixels.shape[axis])
+            first.append((begin - self.origin[axis]) % self.pixels.shape[axis])
+            to.append(begin - corner[axis] if begin < end else 0)
+            sides.append(max(end - begin, 0))
+        return self.pixels, tuple(first), tuple(to), tuple(sides), factor
 
 
 class TiledOutcome:
@@ -61,9 +59,9 @@ class TiledOutcome:
 
     bounded = False  # errors are estimates
 
-    def __init__(self, tiles: list[Tile], axes: tuple[int, ...], dtype: str, remedy: str) -> None:
-        self.tiles, self.axes, self.dtype, self._remedy = tiles, axes, dtype, remedy
-        self.peaks: Array = np.array([peak_of(t.pixels) for t in tiles])
+    def __init__(self, tiles: list[Tile], axes: tuple[int, ...], dtype: str, resources: Resources) -> None:
+        self.tiles, self.axes, self.dtype, self._resources = tiles, axes, dtype, resources
+        self.peaks: Array = np.array([t.peak for t in tiles])
         self.exponents = np.array([t.exponent for t in tiles], dtype=np.int64)
         self.border = self.trimmed = self.rounding = np.zeros(len(tiles))
         self.errors: Array = np.array([t.error for t in tiles])
@@ -93,25 +91,19 @@ class TiledOutcome:
 
     def energies(self) -> Array:
         """Per draw, the sum of (pixel / peak)**2."""
-        return np.array([_energy(t.pixels) / p**2 if p > 0 else 0.0 for t, p in zip(self.tiles, self.peaks, strict=True)])
+        return np.array([t.energy / t.peak**2 if t.peak > 0 else 0.0 for t in self.tiles])
 
     def write(self, box: Box, factors: Array) -> NDArray[np.floating]:
         """Pixels of a box times one factor per draw: [draws, *shape of these axes]."""
         shape = tuple(box[1][a] - box[0][a] + 1 for a in self.axes)
-        out = reserve((self.draws, *shape), self.dtype, self._remedy)
+        require_image((self.draws, *shape), self.dtype, self._resources.remedy)
+        out = np.empty((self.draws, *shape), dtype=self.dtype)
         self.written_peaks = self.peaks * factors
-        flat = out.reshape(self.draws, 1, *shape) if len(shape) == 1 else out
-        corner = tuple(box[0][a] for a in self.axes)
-        for image, tile, factor in zip(flat, self.tiles, factors, strict=True):
-            tile.copy_into(image, (tile.low[0], corner[0]) if len(corner) == 1 else (corner[0], corner[1]), float(factor))
+        target = out.reshape(self.draws, 1, *shape) if len(shape) == 1 else out
+        across = box[0][self.axes[-1]]
+        placed = []
+        for tile, factor in zip(self.tiles, factors.tolist(), strict=True):
+            corner = (tile.low[0] if len(shape) == 1 else box[0][self.axes[0]], across)
+            placed.append(tile.placed(corner, (target.shape[1], target.shape[2]), factor))
+        _backend.PLACE[self.dtype](placed, target, self._resources.threads)
         return out
-
-
-def peak_of(pixels: Array) -> float:
-    """The largest absolute value."""
-    return float(max(pixels.max(), -pixels.min()))
-
-
-def _energy(pixels: Array) -> float:
-    flat = pixels.ravel()
-    return float(flat @ flat)

@@ -18,7 +18,6 @@ any pixel can be off by.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 
 from .. import _backend
 from ..condition import GENERATORS, TINY
-from .image import peak_of
+from .image import Tile
 
 Array = NDArray[np.float64]
 Waves = NDArray[np.complex128]
@@ -61,19 +60,17 @@ class Energy:
 def on_grid(layers: Native, shape: Shape, values: Waves, exponents: NDArray[np.int64], threads: int) -> Energy:
     """Compare spectra [draws, rows, columns] times ``2**exponents`` with products in double-double arithmetic."""
     draws, rows, columns = values.shape
-    places = np.concatenate(
-        [_backend.QUANTILES(values, shape, None, BY_ENERGY), np.tile(_even(layers, rows, columns), (draws, 1, 1))], axis=1
-    )
-    high, low, powers, positions = _backend.SAMPLE(layers, shape, places, threads)
+    by_energy_at, squares = _backend.QUANTILES(values, shape, None, BY_ENERGY, threads)
+    places = np.concatenate([by_energy_at, np.tile(_even(layers, rows, columns), (draws, 1, 1))], axis=1)
+    high, low, powers, positions = _backend.SAMPLE(layers, shape, places, BY_ENERGY, threads)
     given = values[np.arange(draws)[:, None], places[:, :, 0], places[:, :, 1]]
     shift = powers - exponents[:, None]
     apart = np.abs((_times(high, shift) - given) + _times(low, shift))
     size = np.abs(given[:, :BY_ENERGY])
     by_energy = (np.divide(apart[:, :BY_ENERGY], size, out=np.zeros(size.shape), where=size > 0) ** 2).mean(axis=1)
-    evenly = (apart[:, BY_ENERGY:] ** 2).mean(axis=1) / np.array([max(_mean_square(v), TINY) for v in values])
+    evenly = (apart[:, BY_ENERGY:] ** 2).mean(axis=1) / np.maximum(squares / (rows * columns), TINY)
     # errors that the energy does not show lie on few of the even frequencies: their mean is known less well
     errors = np.sqrt(np.maximum(by_energy, np.where(evenly > 4 * by_energy, 2.25, 1.0) * evenly))
-    positions = positions[:, :BY_ENERGY]
     positions = np.where(np.isfinite(positions), positions, 0.0)
     centres = positions.real.mean(axis=1)
     spreads = np.sqrt(np.maximum((np.abs(positions) ** 2).mean(axis=1) - centres**2, 0.0))
@@ -88,11 +85,6 @@ def _even(layers: Native, rows: int, columns: int) -> NDArray[np.int64]:
         return np.stack(np.divmod(np.arange(rows * columns), columns), axis=1)
     sequence = (np.arange(1, count + 1)[:, None] * GENERATORS[:2] + 0.5) % 1.0
     return np.asarray(np.floor(sequence * (rows, columns)).astype(np.int64))
-
-
-def _mean_square(values: Waves) -> float:
-    flat = values.ravel().view(np.float64)
-    return float(flat @ flat) / values.size
 
 
 @dataclass(frozen=True)
@@ -127,38 +119,36 @@ def blocks(values: Waves) -> Blocks:
     return Blocks(places, cut[block, at], 2 * cut.sum(axis=1))
 
 
-def folded(
-    layers: Native, pixels: Array, seen: Blocks, first: Sequence[int], exponent: int, error: float, tol: float, threads: int
-) -> float:
+def folded(layers: Native, tile: Tile, seen: Blocks, error: float, tol: float, threads: int) -> float:
     """What has folded onto an image on its period, in any pixel at most, relative to the peak: an estimate.
 
     Parameters
     ----------
     layers : list
         Of this one draw.
-    pixels : float64 [height, width]
-        Pixel (0, 0) stands at phase 0, cyclically; its true value is times ``2**exponent``.
+    tile : Tile
+        The image, where it is taken to lie.
     seen : Blocks
         Of the spectrum, at the scale of the pixels.
-    first : sequence of two int
-        The coordinate, from phase 0, of the first row and column of the period that the image is taken to lie in.
     error : float
         Relative rounding error of the spectrum: that much difference is not counted, four times over.
     tol : float
         Blocks that together make less than a quarter of it are not looked at.
     """
+    pixels = tile.pixels
     height, width = pixels.shape
-    share = seen.sums / (pixels.size * peak_of(pixels))
+    first = (tile.low[0] - tile.origin[0], tile.low[1] - tile.origin[1])
+    share = seen.sums / (pixels.size * tile.peak)
     used = share > tol / 4 / BLOCKS
     # an axis of one pixel has one frequency
     finer = [FRACTIONS if n > 1 else 1 for n in pixels.shape]
     beside = seen.places[used] * finer + _fractions(int(used.sum())) * (np.array(pixels.shape) > 1)
-    high, _, powers, _ = _backend.SAMPLE(layers, (finer[0] * height, finer[1] * width), beside[None], threads)
+    high, _, powers, _ = _backend.SAMPLE(layers, (finer[0] * height, finer[1] * width), beside[None], 0, threads)
     down, across = (_waves(beside[:, axis], pixels.shape[axis], first[axis], finer[axis]) for axis in (0, 1))
     parts = np.empty((2 * len(down), width))
     _backend.combine(np.concatenate([down.real, down.imag]), pixels, parts, threads)
     found = ((parts[: len(down)] + 1j * parts[len(down) :]) * across).sum(axis=1)
-    wanted = _times(high[0], powers[0] - exponent)
+    wanted = _times(high[0], powers[0] - tile.exponent)
     apart = np.abs(found - wanted)
     # what rounding makes of the largest values reaches all frequencies
     known = 4 * error * np.abs(wanted) + FLOOR * seen.largest.max()

@@ -30,7 +30,7 @@ from ..errors import AccuracyError
 from ..execution import Resources
 from ..separability import expected_deviation
 from . import probe
-from .image import Tile, TiledOutcome, peak_of
+from .image import Tile, TiledOutcome
 from .transfer import Transfer, transfer
 
 Array = NDArray[np.float64]
@@ -45,7 +45,8 @@ ENLARGED = 1.25
 COMPACT = 0.4  # of the whole support's pixels: a period with more costs as much, for what wraps around it must be looked for
 # Replacing kernels by products of factors: reported error / what their deviations, in largest taps, add up to.
 FACTOR_SHARE = 4.0
-BATCH_BYTES = 2**28  # several draws are transformed together as long as that takes no more
+# Several draws are transformed together as long as that takes no more: enough work for all threads, and what malloc uses again.
+BATCH_BYTES = 2**25
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def _run(found: Transfer, axes: tuple[int, ...], tol: float, period: str, dtype:
                     del pending[draw]
                 else:
                     pending[draw] = _larger(found, shape, result.spread)
-    return TiledOutcome([tiles[d] for d in range(found.draws)], axes, dtype, resources.remedy)
+    return TiledOutcome([tiles[d] for d in range(found.draws)], axes, dtype, resources)
 
 
 def _require_accuracy(error: float, tol: float) -> None:
@@ -126,7 +127,7 @@ def _full(found: Transfer) -> Shape:
 
 def first_periods(found: Transfer) -> list[Shape]:
     """Per draw, the period tried first: 25 standard deviations of the energy, or what holds the whole support."""
-    return [_limited(found, [FIRST_PERIOD * s + 16 for s in spread]) for spread in _expected_spread(found).tolist()]
+    return [_limited(found, [FIRST_PERIOD * s + 16 for s in spread]) for spread in found.expected_spread.tolist()]
 
 
 def _limited(found: Transfer, wanted: Sequence[float]) -> Shape:
@@ -138,20 +139,6 @@ def _limited(found: Transfer, wanted: Sequence[float]) -> Shape:
 
 def _larger(found: Transfer, shape: Shape, spread: tuple[float, float]) -> Shape:
     return _limited(found, [max(n * ENLARGED, FIRST_PERIOD * s) for n, s in zip(shape, spread, strict=True)])
-
-
-def _expected_spread(found: Transfer) -> Array:
-    """Standard deviation of the energy per draw and axis, [draws, 2], if the layers were uncorrelated: variances add."""
-    variances = np.zeros((found.draws, 2))
-    for layer in found.layers:
-        energy = layer.taps**2
-        energy /= energy.sum(axis=(2, 3), keepdims=True)
-        for axis in (0, 1):
-            profile = energy.sum(axis=3 - axis)
-            at = np.arange(profile.shape[2]) * float(layer.spacing[axis])
-            mean = profile @ at
-            variances[:, axis] += layer.count * (profile @ at**2 - mean**2).clip(min=0).sum(axis=0)
-    return np.asarray(np.sqrt(variances))
 
 
 def _batch(found: Transfer, pending: int, alike: int, shape: Shape, resources: Resources) -> int:
@@ -183,48 +170,55 @@ def _on_period(found: Transfer, shape: Shape, draws: list[int], tol: float, reso
     energy = probe.on_grid(layers, shape, values, exponents, resources.threads)
     wraps = any(n < whole for n, whole in zip(shape, found.size, strict=True))
     seen = [probe.blocks(v) for v in values] if wraps else []
-    images = _fft.irfft2(values, shape, resources.threads)
+    made = _fft.inverse(values, shape, resources.threads)
+    peaks, totals = made.peaks.tolist(), made.energies.sum(axis=1).tolist()
+    errors, spreads = energy.errors.tolist(), energy.spreads.tolist()
+    powers = (exponents + found.exponents[draws]).tolist()
     periods = []
-    for i, draw in enumerate(draws):
-        spread = (float(energy.spreads[i, 0]), float(energy.spreads[i, 1]))
-        low, seam = _placed(found, images[i], energy.centres[i], spread)
-        tile = Tile(
-            images[i], found.origin, low, int(exponents[i] + found.exponents[draw]), ERROR_SHARE * float(energy.errors[i]) + TRANSFORM_ERROR
-        )
-        wrapped = SEAM_SHARE * seam
-        if wraps and wrapped <= tol and images[i].any():  # the seam says nothing of what has folded far from it
+    for i in range(len(draws)):
+        pixels, spread = made.images[i], (spreads[i][0], spreads[i][1])
+        low, wrapped = found.low, 0.0
+        if wraps and peaks[i] > 0:
+            low, seam = _placed(found, pixels, peaks[i], made.energies[i], energy.centres[i], spread)
+            wrapped = SEAM_SHARE * seam
+        error = ERROR_SHARE * errors[i] + TRANSFORM_ERROR
+        tile = Tile(pixels, found.origin, low, powers[i], peaks[i], totals[i], error)
+        if wraps and peaks[i] > 0 and wrapped <= tol:  # the seam says nothing of what has folded far from it
             mine = [(taps[:, i : i + 1] if taps.shape[1] > 1 else taps, spacing, count) for taps, spacing, count in layers]
-            first = (low[0] - found.origin[0], low[1] - found.origin[1])
-            error = float(energy.errors[i])
-            wrapped += probe.folded(mine, images[i], seen[i], first, int(exponents[i]), error, tol, resources.threads)
+            native = replace(tile, exponent=int(exponents[i]))
+            wrapped += probe.folded(mine, native, seen[i], errors[i], tol, resources.threads)
         periods.append(Period(tile, wrapped, spread))
     return periods
 
 
-def _placed(found: Transfer, pixels: Array, centre: Array, spread: tuple[float, float]) -> tuple[Shape, float]:
-    """Where the image on its period begins, and its largest value at the seams, relative to the peak; 0 where none can fold."""
-    peak = peak_of(pixels)
+def _placed(
+    found: Transfer, pixels: Array, peak: float, energies: Array, centre: Array, spread: tuple[float, float]
+) -> tuple[Shape, float]:
+    """Where the image on its period begins, and its largest value at the seams, relative to the peak; 0 where none can fold.
+
+    `energies` are those of the rows.
+    """
     low, worst = [], 0.0
     for axis in (0, 1):
         n = pixels.shape[axis]
-        if n >= found.size[axis] or peak == 0:
+        if n >= found.size[axis]:
             low.append(found.low[axis])
             continue
-        start = _opposite(pixels, axis, found.origin[axis], found.origin[axis] + float(centre[axis]))
+        profile = energies if axis == 0 else np.einsum("yx,yx->x", pixels, pixels)
+        start = _opposite(profile, found.origin[axis], found.origin[axis] + float(centre[axis]))
         low.append(start)
         seam = _seam(pixels, axis, start - found.origin[axis], _seam_width(found, axis)) / peak
         worst = max(worst, seam if n >= LEAST_PERIOD * spread[axis] else 1.0)
     return (low[0], low[1]), worst
 
 
-def _opposite(pixels: Array, axis: int, origin: int, expected: float) -> int:
+def _opposite(energy: Array, origin: int, expected: float) -> int:
     """The input coordinate half a period before the energy's centre.
 
-    The centre is the circular mean of the energy; `expected`, known without regard to the period, tells which of its
+    The centre is the circular mean of the energy along an axis; `expected`, known without regard to the period, tells which of its
     repetitions is meant.
     """
-    n = pixels.shape[axis]
-    energy = np.einsum("yx,yx->y" if axis == 0 else "yx,yx->x", pixels, pixels)
+    n = len(energy)
     angle = np.angle(energy @ np.exp(2j * np.pi * np.arange(n) / n))
     circular = origin + float(angle) * n / (2 * np.pi)
     centre = circular + n * round((expected - circular) / n)

@@ -94,6 +94,20 @@ class Transfer:
             steps.append(common if common <= 4 * max(spacings, default=1) else 1)
         return steps[0], math.lcm(4, steps[1])
 
+    @cached_property
+    def expected_spread(self) -> Array:
+        """Standard deviation of the energy per draw and axis, [draws, 2], if the layers were uncorrelated: variances add."""
+        variances = np.zeros((self.draws, 2))
+        for layer in self.layers:
+            energy = layer.taps**2
+            for axis in (0, 1):
+                profile = energy.sum(axis=3 - axis)
+                at = np.arange(profile.shape[2]) * float(layer.spacing[axis])
+                moments = profile @ np.stack([np.ones_like(at), at, at**2], axis=1)
+                mean = moments[..., 1] / moments[..., 0]
+                variances[:, axis] += layer.count * (moments[..., 2] / moments[..., 0] - mean**2).clip(min=0).sum(axis=0)
+        return np.asarray(np.sqrt(variances))
+
     def native(self) -> list[tuple[Array, tuple[int, int], int]]:
         """The layers as the native functions take them."""
         return [(layer.taps, layer.spacing, layer.count) for layer in self.layers]
@@ -111,7 +125,20 @@ def obstacle(chain: Chain, *, separable: bool = False) -> str:
 
 
 def transfer(chain: Chain, *, axis: int | None = None, factors: Sequence[tuple[Array, ...]] | None = None) -> Transfer:
-    """The transfer functions of a chain, or along one axis of a separable one, whose kernels are then given as `factors`."""
+    """The transfer functions of a chain, or along one axis of a separable one, whose kernels are then given as `factors`.
+
+    Those of a whole chain are made once and stay with it: the choice of an engine asks for them, and the engine.
+    """
+    if axis is not None:
+        return _made(chain, axis, factors)
+    kept = vars(chain)
+    if "transfer" not in kept:
+        kept["transfer"] = _made(chain, None, None)
+    found: Transfer = kept["transfer"]
+    return found
+
+
+def _made(chain: Chain, axis: int | None, factors: Sequence[tuple[Array, ...]] | None) -> Transfer:
     axes = range(chain.ndim) if axis is None else (axis,)
     jump = [1] * chain.ndim
     layers: list[Layers] = []
