@@ -1,6 +1,7 @@
 // Answers of the engine on fixed inputs, every number as a hexadecimal fraction: the same program is built for several
 // architectures and compilers, and what it prints is compared (tests/test_platforms.py). Inputs come from integers, so that no
 // library takes part in them.
+#include <array>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "erffast/combine.hpp"
 #include "erffast/kernels.hpp"
 #include "erffast/propagate.hpp"
+#include "erffast/separable.hpp"
 #include "erffast/spectrum.hpp"
 
 using namespace erffast;
@@ -116,12 +118,21 @@ void bounded(const std::string& name) {
   print_image(name, propagate<T, parts>({run}, options, monitor).front(), parts);
 }
 
+// Profiles: 300 equal layers of 3 and of 5 taps, and distinct ones.
 template <class T>
-void powers(const std::string& name) {
-  const std::vector<T> taps = Numbers(3).take<T>(5, false);
+void profiles(const std::string& name) {
+  Numbers numbers(3);
   const T one = 1;
-  Monitor monitor = quiet();
-  print_image(name, power<T>(taps.data(), 5, 300, 1, &one, 1, 1e-12, memory, monitor), 1);
+  Composing composing;
+  composing.trim = 1e-12;
+  composing.memory_limit = memory;
+  for (const auto& [taps, count, n_kernels] : {std::array<Index, 3>{3, 300, 1}, {5, 300, 1}, {3, 70, 70}}) {
+    const std::vector<T> kernels = numbers.take<T>(n_kernels * taps, false);
+    Run<T> run = layers<T>(1, taps, count, kernels);
+    run.n_kernels = n_kernels;
+    Monitor monitor = quiet();
+    print_image(name + (n_kernels > 1 ? " distinct" : " repeated") + std::to_string(taps), composed<T>(run, 0, &one, 1, composing, monitor), 1);
+  }
 }
 
 template <class T>
@@ -130,7 +141,7 @@ void outer_product(const std::string& name) {
   const std::vector<double> rows = numbers.take<double>(13, true), columns = numbers.take<double>(37, false);
   std::vector<T> out(13 * 37);
   Monitor monitor = quiet();
-  outer<T>(rows.data(), 13, columns.data(), 37, -3, out.data(), 1, monitor);
+  outer<T>(rows.data(), 13, columns.data(), 37, -3, 5, out.data(), 1, monitor);
   print_all(name, out);
 }
 
@@ -195,8 +206,8 @@ int main() {
   bounded<float, 1>("bounded float32");
   bounded<double, 1>("bounded float64");
   bounded<double, 2>("bounded extended");
-  powers<float>("power float32");
-  powers<double>("power float64");
+  profiles<float>("profile float32");
+  profiles<double>("profile float64");
   outer_product<float>("outer float32");
   outer_product<double>("outer float64");
   spectral();
