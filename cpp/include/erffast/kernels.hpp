@@ -34,8 +34,7 @@ struct Kernels {
 struct FoldedLayers {
   const double* coefficients;  // [n_layers, terms, 2]
   const double* moments;       // [n_layers, 2, terms]: coefficients of the taps times their row, and their column; or null
-  Index n_layers, n_cosine, n_sine;
-  Index terms() const { return n_cosine + n_sine; }
+  Index n_layers, n_cosine, n_sine;  // terms: those with cosines, then those with sines
 };
 
 // Sums in double-double arithmetic, on arrays of high and low parts. Compiled without contraction (cpp/src/kernels/exact.inl).

@@ -194,7 +194,7 @@ inline void normalise(Parted& p, I& exponent) {
 inline void move(const double* moments, const double* waves, const FoldedLayers& layers, Index n, V inverse_re, V inverse_im, V& re, V& im) {
   V a = V{}, b = V{};
   for (Index t = 0; t < layers.n_cosine; ++t) a += all(moments[t]) * load(waves + 2 * n * t);
-  for (Index t = layers.n_cosine; t < layers.terms(); ++t) b += all(moments[t]) * load(waves + 2 * n * t);
+  for (Index t = layers.n_cosine; t < layers.n_cosine + layers.n_sine; ++t) b += all(moments[t]) * load(waves + 2 * n * t);
   re += a * inverse_re - b * inverse_im;
   im += a * inverse_im + b * inverse_re;
 }
@@ -202,6 +202,7 @@ inline void move(const double* moments, const double* waves, const FoldedLayers&
 template <bool Moving>
 void respond(const FoldedLayers& layers, const double* waves, Index n, const ExactKernels::Numbers& product, Index* exponents,
              double* const* positions) {
+  const Index terms = layers.n_cosine + layers.n_sine;
   for (Index x = 0; x < n; x += lanes) {
     Parted p = {{load(product.re_hi + x), load(product.re_lo + x)}, {load(product.im_hi + x), load(product.im_lo + x)}};
     I& exponent = *reinterpret_cast<I*>(exponents + x);
@@ -212,15 +213,15 @@ void respond(const FoldedLayers& layers, const double* waves, Index n, const Exa
     const double* here = waves + x;
     const double* coefficients = layers.coefficients;
     const double* moments = layers.moments;
-    for (Index k = 0; k < layers.n_layers; ++k, coefficients += 2 * layers.terms()) {
+    for (Index k = 0; k < layers.n_layers; ++k, coefficients += 2 * terms) {
       const Parted z = {response(coefficients, here, layers.n_cosine, n),
                         response(coefficients + 2 * layers.n_cosine, here + 2 * n * layers.n_cosine, layers.n_sine, n)};
       if constexpr (Moving) {
         const V size = z.re.hi * z.re.hi + z.im.hi * z.im.hi;
         const V re = z.re.hi / size, im = -z.im.hi / size;
         move(moments, here, layers, n, re, im, at[0], at[1]);
-        move(moments + layers.terms(), here, layers, n, re, im, at[2], at[3]);
-        moments += 2 * layers.terms();
+        move(moments + terms, here, layers, n, re, im, at[2], at[3]);
+        moments += 2 * terms;
       }
       p = product_of(p, z);
       // a layer gains a few bits, and loses no more than the arithmetic has: far from the range's ends in so many

@@ -210,7 +210,7 @@ void sample_some(const std::vector<Layers>& layers, const Samples& s, const Angl
     for (Index k = 0; k < run.n_kernels; k += folded) {
       const FoldedLayers some = folds.layers(k, std::min(folded, run.n_kernels - k));
       for (Piece& p : pieces) p.multiply(some, run, kernels);
-      if (polls) monitor.tick(some.n_layers * some.terms() * (last - first) * 12);
+      if (polls) monitor.tick(some.n_layers * (some.n_cosine + some.n_sine) * (last - first) * 12);
       if (monitor.stopped()) return;
     }
   }
