@@ -11,11 +11,11 @@
 #include <stdexcept>
 #include <thread>
 
-#include "backward_step.hpp"
+#include "direct/backward_step.hpp"
 #include "erffast/double_double.hpp"
 #include "erffast/separable.hpp"
 #include "erffast/threads.hpp"
-#include "trim.hpp"
+#include "direct/trim.hpp"
 
 namespace erffast {
 namespace {
