@@ -5,6 +5,7 @@
 // Gather form. Row v of the output meets the kernel rows a with (v - d*a) divisible by s, which read input row
 // (v - d*a) / s; within a row, the columns of one residue f modulo s meet the same taps and read contiguous input pixels.
 // So each output row is s short FIR sums over contiguous rows (one for stride 1), whatever the kernel, dilation and channels.
+// With stride 1, eight rows at once go into register tiles, where each pixel loaded serves all rows of the kernel.
 #pragma once
 
 #include <algorithm>
@@ -43,14 +44,87 @@ class BackwardStep {
     return cost * channels() * r.height * r.width * per_pixel / (run_.stride[0] * run_.stride[1]) + 1;
   }
 
-  // Computes output row v of channel c. `scratch` keeps its capacity between rows. `poll(work)` is called after each piece of
-  // work (multiply-adds) and returns false to give up.
-  struct Scratch {
+  struct Scratch {  // of one thread; keeps its capacity
     std::vector<Tap<T>> taps;
     std::vector<T> row;
+    std::vector<Source<T>> sources;
   };
+
+  // Computes rows [first, last), counted over all channels, and returns their peak. `poll(work)` is called after each piece of work
+  // (multiply-adds) and returns false to give up.
   template <class Poll>
-  void row(Plane<T>& out, Index c, Index v, Scratch& scratch, const Poll& poll) const {
+  T rows(Plane<T>& out, Index first, Index last, Scratch& scratch, const Poll& poll) const {
+    const Index height = out.rect().height;
+    T peak = 0;
+    for (Index r = first; r < last;) {
+      const Index c = r / height, v = r % height;
+      const Index tiled = tiled_rows(v, std::min(last - r, height - v));
+      if (!(tiled > 0 ? tiles(out, c, v, tiled, scratch, poll) : row(out, c, v, scratch, poll))) return peak;
+      for (const Index end = r + std::max<Index>(tiled, 1); r < end; ++r) {
+        out.clear_margins(c, r % height);
+        peak = std::max(peak, kernels_.max_abs(out.row(c, r % height), out.rect().width));
+      }
+    }
+    return peak;
+  }
+
+ private:
+  // Rows from v on, at most `most`, that go into tiles: all that they meet lies inside the image.
+  Index tiled_rows(Index v, Index most) const {
+    const Index d = run_.dilation[0], rows = d * rows_at_once;
+    const bool applies = parts == 1 && run_.stride[0] == 1 && run_.stride[1] == 1;
+    return applies && v >= d * (run_.kernel[0] - 1) && most >= rows && v + rows <= in_.rect().height ? rows : 0;
+  }
+
+  // Rows [v, v + count): eight at a time, those that a dilated kernel meets together.
+  template <class Poll>
+  bool tiles(Plane<T>& out, Index c, Index v, Index count, Scratch& scratch, const Poll& poll) const {
+    const Index d = run_.dilation[0], kh = run_.kernel[0], kw = run_.kernel[1], width = out.rect().width;
+    std::vector<Source<T>>& sources = scratch.sources;
+    for (Index first = v; first < v + d; ++first) {
+      for (Index a = 0; a < kh; a += most_kernel_rows) {
+        const Index rows = std::min(most_kernel_rows, kh - a);
+        list_sources(c, first, a, rows, sources);
+        const Index work = count / d * rows * kw * static_cast<Index>(sources.size());  // per column
+        const Index piece = most_work / (work + 1) / 64 * 64 + 64;
+        for (Index x = 0; x < width; x += piece) {
+          const Index columns = std::min(piece, width - x);
+          kernels_.rows[rows]({sources.data(), static_cast<Index>(sources.size()), d * in_.low(), d * in_.low(), kw, run_.dilation[1],
+                               out.row(c, first) + x, d * out.low(), columns, a > 0, nullptr});
+          if (!poll(work * columns)) return false;
+          for (Source<T>& source : sources) {
+            source.in += columns;
+            source.above += columns;
+          }
+        }
+      }
+    }
+    return true;
+  }
+
+  // What kernel rows [a, a + rows) read for the tile that begins at output row v.
+  void list_sources(Index c, Index v, Index a, Index rows, std::vector<Source<T>>& list) const {
+    list.clear();
+    const Index d = run_.dilation[0];
+    each_source(c, [&](Index source, const T* w) {
+      const T* in = in_.row(source, v - d * a);
+      list.push_back({in, in - d * (rows - 1) * in_.low(), w + a * run_.kernel[1]});
+    });
+  }
+
+  // visit(channel, its taps) for the channels that output channel c adds up.
+  template <class Visit>
+  void each_source(Index c, const Visit& visit) const {
+    if (shared_) return visit(c, taps_);
+    const Index per_group = run_.channels_out / run_.groups, group = c / run_.channels_in, member = c % run_.channels_in;
+    for (Index o = group * per_group; o < (group + 1) * per_group; ++o) {
+      visit(o, taps_ + (o * run_.channels_in + member) * run_.kernel[0] * run_.kernel[1]);
+    }
+  }
+
+  // Computes output row v of channel c.
+  template <class Poll>
+  bool row(Plane<T>& out, Index c, Index v, Scratch& scratch, const Poll& poll) const {
     const Index width = out.rect().width;
     const Index s = run_.stride[1];
     T* target = out.row(c, v);
@@ -58,20 +132,19 @@ class BackwardStep {
       const Index n = (width - f + s - 1) / s;
       gather(c, v, f, scratch.taps);
       if (s == 1) {
-        if (!fir(target, out.low(), n, scratch.taps, poll)) return;
+        if (!fir(target, out.low(), n, scratch.taps, poll)) return false;
       } else {
         const Index pitch = n + overrun;
         scratch.row.resize(static_cast<std::size_t>(parts * pitch));
-        if (!fir(scratch.row.data(), pitch, n, scratch.taps, poll)) return;
+        if (!fir(scratch.row.data(), pitch, n, scratch.taps, poll)) return false;
         for (Index part = 0; part < parts; ++part) {
           for (Index q = 0; q < n; ++q) target[part * out.low() + f + s * q] = scratch.row[static_cast<std::size_t>(part * pitch + q)];
         }
       }
     }
-    out.clear_margins(c, v);
+    return true;
   }
 
- private:
   // A whole row at once is best, unless it keeps Ctrl-C waiting: a long 1-D image under a large kernel is one row.
   static constexpr Index most_work = 30'000'000;
 
@@ -98,28 +171,23 @@ class BackwardStep {
     return true;
   }
 
-  // Taps in a fixed order (channel, kernel row, kernel column): the order of the sums, whatever the threads. Zero taps are
-  // left out: a layer that only strides costs one.
+  // Taps in the order of the tiles, whose sums have the same bits: seven kernel rows, then channels, columns upwards, rows
+  // downwards. Zero taps are left out: a layer that only strides costs one.
   void gather(Index c, Index v, Index f, std::vector<Tap<T>>& list) const {
     list.clear();
     const Index kh = run_.kernel[0], kw = run_.kernel[1];
-    const Index per_group_out = shared_ ? 1 : run_.channels_out / run_.groups;
-    const Index group = shared_ ? 0 : c / run_.channels_in;
-    const Index member = shared_ ? 0 : c % run_.channels_in;
-    for (Index o = 0; o < per_group_out; ++o) {
-      const Index source = shared_ ? c : group * per_group_out + o;
-      const T* w = taps_ + (shared_ ? 0 : (source * run_.channels_in + member) * kh * kw);
-      for (Index a = 0; a < kh; ++a) {
-        const Index up = v - run_.dilation[0] * a;
-        if (up < 0 || up % run_.stride[0] != 0 || up / run_.stride[0] >= in_.rect().height) continue;
-        const T* row = in_.row(source, up / run_.stride[0]);
+    for (Index first = 0; first < kh; first += most_kernel_rows) {
+      each_source(c, [&](Index source, const T* w) {
         for (Index b = 0; b < kw; ++b) {
-          const T weight = w[a * kw + b];
           const Index left = f - run_.dilation[1] * b;
-          if (weight == T(0) || left % run_.stride[1] != 0) continue;
-          list.push_back({row + left / run_.stride[1], weight});
+          if (left % run_.stride[1] != 0) continue;
+          for (Index a = std::min(first + most_kernel_rows, kh) - 1; a >= first; --a) {
+            const Index up = v - run_.dilation[0] * a;
+            if (up < 0 || up % run_.stride[0] != 0 || up / run_.stride[0] >= in_.rect().height || w[a * kw + b] == T(0)) continue;
+            list.push_back({in_.row(source, up / run_.stride[0]) + left / run_.stride[1], w[a * kw + b]});
+          }
         }
-      }
+      });
     }
   }
 
