@@ -15,6 +15,10 @@ struct Tap {
 
 inline constexpr Index rows_at_once = 8;       // rows that `rows` computes at once
 inline constexpr Index most_kernel_rows = 7;       // most kernel rows it takes
+// From row to row where `rows` knows the distance in advance, and needs no instructions to find its way: 261 lines of 64 bytes. An
+// odd number, because rows that start in one set of the cache would displace one another.
+template <class T>
+inline constexpr Index block_pitch = 261 * 64 / static_cast<Index>(sizeof(T));
 
 // What eight rows of sums read, one entry for each channel that counts.
 template <class T>

@@ -161,18 +161,20 @@ struct Wide {
 #endif
 
 // The register tile: eight rows of `across` vectors at column x. Each pixel loaded goes into as many sums as the kernel has rows.
-// KernelColumns 0: as many as there are.
-template <class T, int KernelRows, int KernelColumns, int across>
+// KernelColumns 0: as many as there are. Pitch 0: those of `r`.
+template <class T, int KernelRows, int KernelColumns, Index Pitch, int across>
 [[gnu::always_inline]] inline void rows_tile(const Rows<T>& r, Index x) {
   using V = typename Wide<T>::type;
   constexpr Index lanes = Wide<T>::lanes;
   constexpr int before = KernelRows - 1, rows = static_cast<int>(rows_at_once);
+  const Index in_pitch = Pitch > 0 ? Pitch : r.in_pitch, above_pitch = Pitch > 0 ? Pitch : r.above_pitch;
+  const Index out_pitch = Pitch > 0 ? Pitch : r.out_pitch;
   V acc[rows][across] = {};
   if (r.add) {
 #pragma GCC unroll 8
     for (int j = 0; j < rows; ++j) {
 #pragma GCC unroll 2
-      for (int v = 0; v < across; ++v) acc[j][v] = *reinterpret_cast<const V*>(r.out + j * r.out_pitch + x + v * lanes);
+      for (int v = 0; v < across; ++v) acc[j][v] = *reinterpret_cast<const V*>(r.out + j * out_pitch + x + v * lanes);
     }
   }
   for (Index s = 0; s < r.n_sources; ++s) {
@@ -187,7 +189,7 @@ template <class T, int KernelRows, int KernelColumns, int across>
       for (int a = 0; a < KernelRows; ++a) weights[a] = source.taps[a * columns + b] - V{};
 #pragma GCC unroll 16
       for (int i = 0; i < rows + before; ++i) {
-        const T* row = i < before ? above + i * r.above_pitch : in + (i - before) * r.in_pitch;
+        const T* row = i < before ? above + i * above_pitch : in + (i - before) * in_pitch;
 #pragma GCC unroll 2
         for (int v = 0; v < across; ++v) {
           V pixels = *reinterpret_cast<const V*>(row + v * lanes);
@@ -202,36 +204,41 @@ template <class T, int KernelRows, int KernelColumns, int across>
     }
   }
   if (r.keep != nullptr) {
-    const T* last = r.sources[0].in + (rows - before) * r.in_pitch + x;
+    const T* last = r.sources[0].in + (rows - before) * in_pitch + x;
 #pragma GCC unroll 8
     for (int i = 0; i < before; ++i) {
 #pragma GCC unroll 2
       for (int v = 0; v < across; ++v) {
-        *reinterpret_cast<V*>(r.keep + i * r.above_pitch + x + v * lanes) = *reinterpret_cast<const V*>(last + i * r.in_pitch + v * lanes);
+        *reinterpret_cast<V*>(r.keep + i * above_pitch + x + v * lanes) = *reinterpret_cast<const V*>(last + i * in_pitch + v * lanes);
       }
     }
   }
 #pragma GCC unroll 8
   for (int j = 0; j < rows; ++j) {
 #pragma GCC unroll 2
-    for (int v = 0; v < across; ++v) *reinterpret_cast<V*>(r.out + j * r.out_pitch + x + v * lanes) = acc[j][v];
+    for (int v = 0; v < across; ++v) *reinterpret_cast<V*>(r.out + j * out_pitch + x + v * lanes) = acc[j][v];
   }
 }
 
-template <class T, int KernelRows, int KernelColumns>
+template <class T, int KernelRows, int KernelColumns, Index Pitch>
 void rows_by_tiles(const Rows<T> r) {  // a copy: no store to a pixel can change it, as far as the compiler knows
   constexpr Index lanes = Wide<T>::lanes;
   Index left = (r.width + lanes - 1) / lanes;
-  if (left % ERFFAST_TILE_ACROSS != 0) rows_tile<T, KernelRows, KernelColumns, 1>(r, --left * lanes);
+  if (left % ERFFAST_TILE_ACROSS != 0) rows_tile<T, KernelRows, KernelColumns, Pitch, 1>(r, --left * lanes);
   while (left > 0) {
     left -= ERFFAST_TILE_ACROSS;
-    rows_tile<T, KernelRows, KernelColumns, ERFFAST_TILE_ACROSS>(r, left * lanes);
+    rows_tile<T, KernelRows, KernelColumns, Pitch, ERFFAST_TILE_ACROSS>(r, left * lanes);
   }
 }
 
 template <class T, int KernelRows>
 void rows_of(const Rows<T>& r) {
-  r.columns == KernelRows ? rows_by_tiles<T, KernelRows, KernelRows>(r) : rows_by_tiles<T, KernelRows, 0>(r);
+  const bool square = r.columns == KernelRows;
+  if (square && r.in_pitch == block_pitch<T> && r.above_pitch == block_pitch<T> && r.out_pitch == block_pitch<T>) {
+    rows_by_tiles<T, KernelRows, KernelRows, block_pitch<T>>(r);
+  } else {
+    square ? rows_by_tiles<T, KernelRows, KernelRows, 0>(r) : rows_by_tiles<T, KernelRows, 0, 0>(r);
+  }
 }
 
 template <class T>
