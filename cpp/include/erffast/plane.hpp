@@ -3,11 +3,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
-#include <new>
-#include <vector>
 
 #include "erffast/kernels.hpp"
+#include "erffast/memory.hpp"
 #include "erffast/monitor.hpp"
 #include "erffast/step.hpp"
 
@@ -42,7 +40,7 @@ class Plane {
     const Index roomy = std::min(wanted + wanted / 2, limit / static_cast<Index>(sizeof(T)));
     data_.reset();
     capacity_ = 0;
-    data_.reset(new (std::align_val_t{64}) T[static_cast<std::size_t>(roomy)]);
+    data_ = new_pixels<T>(roomy);
     capacity_ = roomy;
   }
 
@@ -84,10 +82,7 @@ class Plane {
   const Rect& rect() const { return rect_; }
 
  private:
-  struct Free {
-    void operator()(T* p) const { ::operator delete[](p, std::align_val_t{64}); }
-  };
-  std::unique_ptr<T[], Free> data_;
+  Pixels<T> data_;
   Index capacity_ = 0;
   Index parts_, channels_ = 0, rows_ = 0, pitch_ = 0, left_ = 0, top_ = 0, margin_ = 0;
   Rect rect_;

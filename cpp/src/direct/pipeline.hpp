@@ -13,12 +13,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
-#include <new>
 #include <utility>
 #include <vector>
 
 #include "erffast/kernels.hpp"
+#include "erffast/memory.hpp"
 #include "erffast/plane.hpp"
 
 namespace erffast {
@@ -39,7 +38,7 @@ class RowBuffer {
     if (n > capacity_) {
       data_.reset();
       capacity_ = 0;
-      data_.reset(new (std::align_val_t{64}) T[static_cast<std::size_t>(n)]);
+      data_ = new_pixels<T>(n);
       capacity_ = n;
     }
     std::fill_n(data_.get(), n, T(0));
@@ -47,10 +46,7 @@ class RowBuffer {
   }
 
  private:
-  struct Free {
-    void operator()(T* p) const { ::operator delete[](p, std::align_val_t{64}); }
-  };
-  std::unique_ptr<T[], Free> data_;
+  Pixels<T> data_;
   Index capacity_ = 0;
 };
 
@@ -68,8 +64,8 @@ class Pipeline {
       work_ += stage.rows * stage.columns * width * height;
     }
     left_ = (left_ + line - 1) / line * line;
-    // An odd number of lines: rows that start in one set of the cache would displace one another.
-    pitch_ = (((left_ + width + overrun) / line + 1) | 1) * line;
+    const Index needed = (left_ + width + overrun) / line + 1;
+    pitch_ = needed * line <= block_pitch<T> ? block_pitch<T> : (needed | 1) * line;  // odd: see there
   }
 
   Index height() const { return heights_.back(); }

@@ -7,7 +7,6 @@
 
 #include <atomic>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 #include <stdexcept>
 #include <thread>
@@ -27,10 +26,9 @@ namespace {
 constexpr Index parallel_work = 300'000;
 // Layers that go through the pipeline together. What a thread keeps of a group, eight rows and those that its layers look back,
 // is to stay in the second cache beside what streams through; the rows that a band computes in vain grow with the group.
-constexpr std::size_t most_layers = 64;
-inline Index env(const char* n, Index d) { const char* v = std::getenv(n); return v ? std::atol(v) : d; }
-const Index most_back = env("MB", 32);
-const Index most_bytes = env("MBY", 1 << 20);
+constexpr std::size_t most_layers = 32;
+constexpr Index most_back = 48;
+constexpr Index most_bytes = 1 << 20;
 constexpr Index most_reach = 1024;  // columns that a layer looks back: each of those rows is that much longer
 
 template <class T, int parts = 1>
