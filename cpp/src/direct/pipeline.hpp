@@ -70,19 +70,19 @@ class Pipeline {
 
   Index height() const { return heights_.back(); }
   Index width() const { return widths_.back(); }
-  Index work() const { return work_; }  // multiply-adds
+  Index early() const { return height() - in_.rect().height; }  // rows that a band starts before its first
+  Index work() const { return work_; }                          // multiply-adds
 
   // Computes rows [first, last) of the last layer into `out` and returns their peak. `poll(work)` is called after each piece of
   // work and returns false to give up.
   template <class Poll>
   T rows(Plane<T>& out, Index first, Index last, RowBuffer<T>& buffer, const Poll& poll) const {
-    const Index early = height() - in_.rect().height;
-    T* block = buffer.zeros((rows_at_once + early) * pitch_) + left_;
+    T* block = buffer.zeros((rows_at_once + early()) * pitch_) + left_;
     T peak = 0;
-    for (Index y = std::max<Index>(0, first - early); y < last; y += rows_at_once) {
+    for (Index y = std::max<Index>(0, first - early()); y < last; y += rows_at_once) {
       take(y, block);
       T* kept = block + rows_at_once * pitch_;
-      Index below = early;  // rows that the layers from here on look back
+      Index below = early();  // rows that the layers from here on look back
       for (std::size_t i = 0; i < stages_.size(); ++i) {
         const Stage<T>& stage = stages_[i];
         below -= stage.before();

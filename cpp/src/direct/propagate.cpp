@@ -59,6 +59,7 @@ class Chain {
     }
     scratch_.resize(static_cast<std::size_t>(team != nullptr ? team->size() : 1));
     buffers_.resize(scratch_.size());
+    if (options.trim == 0) reserve();
   }
 
   Image<T> run(Index draw) {
@@ -77,6 +78,18 @@ class Chain {
   }
 
  private:
+  // Room for the whole image, where its size is known: chains on the plane without strides.
+  void reserve() {
+    double height = 1, width = 1;  // the user's numbers: their sums may exceed 64 bits
+    for (const Run<T>& run : runs_) {
+      if (run.bounded || run.stride[0] != 1 || run.stride[1] != 1 || run.channels_out > 1 || run.channels_in > 1) return;
+      height += static_cast<double>(run.count) * static_cast<double>(run.dilation[0]) * static_cast<double>(run.kernel[0] - 1);
+      width += static_cast<double>(run.count) * static_cast<double>(run.dilation[1]) * static_cast<double>(run.kernel[1] - 1);
+    }
+    now_.reserve(height, width, margin_, limit_);
+    next_.reserve(height, width, margin_, limit_);
+  }
+
   void start() {
     now_.reshape(options_.channels, {options_.unit[0], options_.unit[1], 1, 1}, margin_, limit_);
     for (Index c = 0; c < options_.channels; ++c) {
@@ -171,26 +184,31 @@ class Chain {
     rect.height = pipeline.height();
     rect.width = pipeline.width();
     next_.reshape(1, rect, margin_, limit_);
-    return shared_out(rect.height, pipeline.work(), [&](int thread, Index first, Index last, const auto& poll) {
+    return shared_out(rect.height, 5 * pipeline.early(), pipeline.work(), [&](int thread, Index first, Index last, const auto& poll) {
       return pipeline.rows(next_, first, last, buffers_[static_cast<std::size_t>(thread)], poll);
     });
   }
 
-  // job(thread, first, last, poll) for each thread's share of the items; returns the largest of their results.
+  // job(thread, first, last, poll) on shares of the items; returns the largest of the results. Threads take the next share as they
+  // finish one: a neighbour may slow one of them down. `least`: items that make a share worth its overhead.
   template <class Job>
-  double shared_out(Index items, Index work, const Job& job) {
+  double shared_out(Index items, Index least, Index work, const Job& job) {
     const int threads = team_ != nullptr && work > parallel_work ? team_->size() : 1;
-    std::vector<T> peaks(static_cast<std::size_t>(threads));
+    const int shares = threads == 1 ? 1 : static_cast<int>(std::clamp<Index>(items / least, threads, 2 * threads));
+    std::vector<T> peaks(static_cast<std::size_t>(shares));
+    std::atomic<int> next{0};
     const auto part = [&](int thread) {
       const auto poll = [&, polls = polls_ && thread == 0](Index done) {
         if (polls) monitor_.tick(done);
         return !monitor_.stopped();
       };
-      peaks[static_cast<std::size_t>(thread)] = job(thread, first_item(items, thread, threads), first_item(items, thread + 1, threads), poll);
+      for (int share = next++; share < shares && !monitor_.stopped(); share = next++) {
+        peaks[static_cast<std::size_t>(share)] = job(thread, first_item(items, share, shares), first_item(items, share + 1, shares), poll);
+      }
     };
     threads > 1 ? team_->run(part) : part(0);
     monitor_.throw_if_stopped();
-    const double peak = static_cast<double>(kernels_.max_abs(peaks.data(), threads));
+    const double peak = static_cast<double>(kernels_.max_abs(peaks.data(), shares));
     if (!std::isfinite(peak)) throw std::runtime_error("internal error: the working image overflowed");
     return peak;
   }
@@ -201,7 +219,7 @@ class Chain {
     const Rect rect = step.full_rect();
     next_.reshape(step.channels(), rect, margin_, limit_);
     const Index rows = step.channels() * rect.height;
-    peak_ = shared_out(rows, step.work(), [&](int thread, Index first, Index last, const auto& poll) {
+    peak_ = shared_out(rows, 64, step.work(), [&](int thread, Index first, Index last, const auto& poll) {
       return step.rows(next_, first, last, scratch_[static_cast<std::size_t>(thread)], poll);
     });
     std::swap(now_, next_);
