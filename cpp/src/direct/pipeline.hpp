@@ -86,6 +86,7 @@ class Pipeline {
       for (std::size_t i = 0; i < stages_.size(); ++i) {
         const Stage<T>& stage = stages_[i];
         below -= stage.before();
+        fetch(out, y, i);
         if (y + rows_at_once <= first - below) {
           keep(stage, block, kept);
         } else if (y < heights_[i]) {
@@ -110,6 +111,17 @@ class Pipeline {
       const Index filled = y + j < rect.height ? rect.width : 0;
       if (filled > 0) std::memcpy(block, in_.row(0, y + j), bytes(filled));
       std::memset(static_cast<void*>(block + filled), 0, bytes(pitch_ - left_ - filled));
+    }
+  }
+
+  // Asks for what the end of this block writes and the beginning of the next one reads, a part with each layer: from memory, the
+  // copies alone took a seventh of the time.
+  void fetch(Plane<T>& out, Index y, std::size_t stage) const {
+    const Index i = static_cast<Index>(stage), n = static_cast<Index>(stages_.size());
+    for (Index j = rows_at_once * i / n; j < rows_at_once * (i + 1) / n; ++j) {
+      const Index next = y + rows_at_once + j;
+      for (Index x = 0; next < in_.rect().height && x < in_.rect().width; x += line) __builtin_prefetch(in_.row(0, next) + x, 0, 2);
+      for (Index x = 0; y + j < out.rect().height && x < width(); x += line) __builtin_prefetch(out.row(0, y + j) + x, 1, 2);
     }
   }
 
