@@ -11,7 +11,7 @@
 #endif
 #define ERFFAST_VECTOR_BYTES 16
 #define ERFFAST_TILE_BYTES 16
-#if defined(__aarch64__)
+#ifdef __aarch64__
 #define ERFFAST_TILE_ACROSS 2  // 32 registers
 #else
 #define ERFFAST_TILE_ACROSS 1
