@@ -84,10 +84,11 @@ def nearest(value: Fraction, digits: int) -> Fraction:
 
 
 def sums_in_order(image: Any, taps: Any, digits: int, *, fused: bool) -> list[list[Fraction]]:
-    """The sum of taps[a, b] image[y - a, x - b], a and b ascending, with one rounding a term if `fused`, else two."""
+    """The sum of taps[a, b] image[y - a, x - b], b ascending, then a descending, with one rounding a term if `fused`, else two."""
     rows, columns = (m + n - 1 for m, n in zip(image.shape, taps.shape, strict=True))
     sums = [[Fraction(0)] * columns for _ in range(rows)]
-    for (a, b), tap in np.ndenumerate(taps):
+    for (b, row), tap in np.ndenumerate(taps[::-1].T):
+        a = taps.shape[0] - 1 - row
         for (i, j), pixel in np.ndenumerate(image):
             product = Fraction(float(tap)) * Fraction(float(pixel))
             exact = sums[i + a][j + b] + (product if fused else nearest(product, digits))

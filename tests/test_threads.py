@@ -259,6 +259,10 @@ for dtype in ("float64", "float32"):
         found[f"{dtype} {sign}"] = (erf.image.astype(np.float64), erf.exponent)
     tails = ef.gradient(ef.parse("conv3/2:d2 * 3"), rng.random((3, 3, 3)), dtype=dtype, window="full", engine="direct")
     found[f"{dtype} strided"] = (tails.image.astype(np.float64), tails.exponent)
+    sides = [(2, 2)] * 40 + [(7, 3)] * 9 + [(9, 9)] * 2
+    text, taps = "conv2 * 40, conv7x3 * 9, conv9 * 2", [rng.random(s) for s in sides]
+    groups = ef.gradient(ef.parse(text), taps, dtype=dtype, window="full", engine="direct")
+    found[f"{dtype} groups"] = (groups.image.astype(np.float64), groups.exponent)
     for n in (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33):  # one step of n taps: images of every width around the vectors'
         odd = ef.gradient(ef.parse(f"conv{n}x3, conv3x{n}"), [rng.random((n, 3)), rng.random((3, n))], dtype=dtype, engine="direct")
         found[f"{dtype} {n} wide"] = (odd.image.astype(np.float64), odd.exponent)

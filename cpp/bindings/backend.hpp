@@ -62,7 +62,7 @@ class Reporter {
 template <class T>
 class Images {
  public:
-  explicit Images(std::vector<Image<T>> images) : images_(std::move(images)) {}
+  Images(std::vector<Image<T>> images, int threads) : images_(std::move(images)), threads_(threads) {}
   Images(Images&&) = default;
   Images(const Images&) = delete;
 
@@ -154,13 +154,18 @@ class Images {
     py::gil_scoped_release release;
     FlushDenormals flush;
     const auto& kernels = kernels_of<T>(kernel_table());
-    for (std::size_t d = 0; d < images_.size(); ++d) {
-      top[d] = 0;
-      for (Index i = 0; i < height; ++i, target += width) {
-        write_row(images_[d], y0 + i, x0, static_cast<T>(factor[d]), target, width);
-        top[d] = std::max(top[d], static_cast<double>(kernels.max_abs(target, width)));
+    const Index rows = out.shape(0) * height;
+    std::vector<T> peaks(static_cast<std::size_t>(rows));
+    Team team(rows * width < 100'000 ? 1 : threads_);
+    team.run([&](int thread) {
+      for (Index r = first_item(rows, thread, team.size()); r < first_item(rows, thread + 1, team.size()); ++r) {
+        const auto d = static_cast<std::size_t>(r / height);
+        T* row = target + r * width;
+        write_row(images_[d], y0 + r % height, x0, static_cast<T>(factor[d]), row, width);
+        peaks[static_cast<std::size_t>(r)] = kernels.max_abs(row, width);
       }
-    }
+    });
+    for (Index d = 0; d < out.shape(0); ++d) top[d] = static_cast<double>(kernels.max_abs(peaks.data() + d * height, height));
     return tops;
   }
 
@@ -183,6 +188,7 @@ class Images {
   }
 
   std::vector<Image<T>> images_;
+  int threads_;  // that may write
 };
 
 template <class T, int parts>
@@ -204,7 +210,7 @@ Images<T> run_propagate(const py::list& list, std::pair<Index, Index> unit, Inde
   Reporter reporter(std::move(progress), layers * draws);
   auto images = reporter.run([&](Monitor& monitor) { return propagate<T, parts>(runs.runs, options, monitor); });
   for (std::size_t d = 0; d < images.size(); ++d) images[d].exponent += runs.exponents[d];
-  return Images<T>(std::move(images));
+  return Images<T>(std::move(images), threads);
 }
 
 template <class T>

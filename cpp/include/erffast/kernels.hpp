@@ -14,6 +14,38 @@ struct Tap {
   T weight;
 };
 
+inline constexpr Index rows_at_once = 8;       // rows that `rows` computes at once
+inline constexpr Index most_kernel_rows = 7;       // most kernel rows it takes
+// From row to row where `rows` knows the distance in advance, and needs no instructions to find its way: 261 lines of 64 bytes. An
+// odd number, because rows that start in one set of the cache would displace one another.
+template <class T>
+inline constexpr Index block_pitch = 261 * 64 / static_cast<Index>(sizeof(T));
+
+// What eight rows of sums read, one entry for each channel that counts.
+template <class T>
+struct Source {
+  const T* in;     // first pixel of the eight rows
+  const T* above;  // the same column in the first of the kernel's rows - 1 rows before them
+  const T* taps;   // [kernel rows, columns]
+};
+
+// Eight rows of one backward step with stride 1:
+//   out[j][x] = sum over sources, then kernel columns b upwards, then kernel rows a downwards, of taps[a][b] * in[j - a][x - step * b]
+// The output may stand where the input stood: columns are taken from the right, and all is read before anything is written.
+template <class T>
+struct Rows {
+  const Source<T>* sources;
+  Index n_sources;
+  Index in_pitch, above_pitch;  // elements from row to row
+  Index columns;                // of the kernel
+  Index step;                   // pixels from one kernel column to the next
+  T* out;
+  Index out_pitch;
+  Index width;                  // columns to compute; up to `overrun` more are written and read
+  bool add;                     // to what stands in `out`
+  T* keep;                      // where the last kernel rows - 1 rows of the input go, laid out as `above`; may be `above`, or null
+};
+
 template <class T>
 struct Kernels {
   // out[x] = sum over t, in order, of taps[t].weight * taps[t].source[x], x in [0, n). One fused multiply-add each where the
@@ -26,6 +58,8 @@ struct Kernels {
   // out[i][j] = sum over k, in order, of weights[i][k] * waves[k][j], i < rows (at most 4), j < 16. out [4, 16], weights
   // [rows, n], waves [n, 16].
   void (*tile)(T* out, const T* weights, Index rows, const T* waves, Index n);
+  // By the number of kernel rows, 1 to `most_kernel_rows`. Every sum is the chain of fused multiply-adds that `fir` makes of the same taps.
+  void (*rows[most_kernel_rows + 1])(const Rows<T>& rows);
 };
 
 // Kernels folded about their centres, for sums with real cosines and sines. The response of a layer at a frequency is

@@ -3,11 +3,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
-#include <new>
-#include <vector>
 
 #include "erffast/kernels.hpp"
+#include "erffast/memory.hpp"
 #include "erffast/monitor.hpp"
 #include "erffast/step.hpp"
 
@@ -39,11 +37,14 @@ class Plane {
     const Index wanted = channels_ * rows_ * parts_ * pitch_;
     if (wanted <= capacity_) return;
     // A growing field would ask for a little more at each layer: take half as much again where the limit allows it.
-    const Index roomy = std::min(wanted + wanted / 2, limit / static_cast<Index>(sizeof(T)));
-    data_.reset();
-    capacity_ = 0;
-    data_.reset(new (std::align_val_t{64}) T[static_cast<std::size_t>(roomy)]);
-    capacity_ = roomy;
+    allocate(std::min(wanted + wanted / 2, limit / static_cast<Index>(sizeof(T))));
+  }
+
+  // Takes room for an image to come, within the limit: what is never written costs nothing, and a plane that grows in steps is
+  // written afresh each time.
+  void reserve(double height, double width, Index margin, Index limit) {
+    const double pixels = height * static_cast<double>(parts_) * (width + 2.0 * static_cast<double>(margin) + overrun);
+    if (pixels * sizeof(T) <= static_cast<double>(limit) && pixels > static_cast<double>(capacity_)) allocate(static_cast<Index>(pixels));
   }
 
   T* row(Index channel, Index y) { return data_.get() + (channel * rows_ + top_ + y) * parts_ * pitch_ + left_; }
@@ -84,10 +85,14 @@ class Plane {
   const Rect& rect() const { return rect_; }
 
  private:
-  struct Free {
-    void operator()(T* p) const { ::operator delete[](p, std::align_val_t{64}); }
-  };
-  std::unique_ptr<T[], Free> data_;
+  void allocate(Index n) {
+    data_.reset();
+    capacity_ = 0;
+    data_ = new_pixels<T>(n);
+    capacity_ = n;
+  }
+
+  Pixels<T> data_;
   Index capacity_ = 0;
   Index parts_, channels_ = 0, rows_ = 0, pitch_ = 0, left_ = 0, top_ = 0, margin_ = 0;
   Rect rect_;

@@ -11,4 +11,10 @@
 #define ERFFAST_ISA_NAME "baseline"
 #endif
 #define ERFFAST_VECTOR_BYTES 16
+#define ERFFAST_TILE_BYTES 16
+#ifdef __aarch64__
+#define ERFFAST_TILE_ACROSS 2  // 32 registers
+#else
+#define ERFFAST_TILE_ACROSS 1
+#endif
 #include "kernels.inl"

@@ -7,4 +7,6 @@
 #define ERFFAST_PROFILE profile_x86_64_v3
 #define ERFFAST_ISA_NAME "x86-64-v3"
 #define ERFFAST_VECTOR_BYTES 32
+#define ERFFAST_TILE_BYTES 32
+#define ERFFAST_TILE_ACROSS 1
 #include "kernels.inl"

@@ -8,4 +8,6 @@
 #define ERFFAST_PROFILE profile_x86_64_v4
 #define ERFFAST_ISA_NAME "x86-64-v4"
 #define ERFFAST_VECTOR_BYTES 32
+#define ERFFAST_TILE_BYTES 64
+#define ERFFAST_TILE_ACROSS 2
 #include "kernels.inl"

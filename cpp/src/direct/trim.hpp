@@ -4,6 +4,7 @@
 // With no budget only rows and columns that are entirely zero (underflowed) go: those below 2**-1900 of the peak.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 #include "erffast/plane.hpp"
@@ -18,10 +19,20 @@ double trim_sides(Plane<T>& plane, double budget, const Kernels<T>& kernels) {
   Index y0 = 0, y1 = rect.height, x0 = 0, x1 = rect.width;
   double taken = 0;
   const auto row_mass = [&](Index y) { return kernels.sum(plane.row(0, y) + x0, x1 - x0); };
+  // Sixteen columns at a time, along the rows: down a single column every pixel is another line of memory.
+  constexpr Index batch = 16;
+  double masses[batch] = {};
+  Index known = -1;
   const auto column_mass = [&](Index x) {
-    double mass = 0;
-    for (Index y = y0; y < y1; ++y) mass += static_cast<double>(plane.row(0, y)[x]);
-    return mass;
+    if (known != x / batch) {
+      known = x / batch;
+      const Index begin = known * batch, end = std::min(begin + batch, rect.width);
+      std::fill_n(masses, batch, 0.0);
+      for (Index y = y0; y < y1; ++y) {
+        for (Index i = begin; i < end; ++i) masses[i - begin] += static_cast<double>(plane.row(0, y)[i]);
+      }
+    }
+    return masses[x % batch];
   };
   // A quarter of the budget for each side; what one side does not use is not handed on.
   const auto shave = [&](Index& first, Index& last, bool from_front, const auto& mass_at) {
@@ -58,18 +69,22 @@ void trim_zeros(Plane<T>& plane) {
     }
     return true;
   };
-  const auto column_zero = [&](Index x) {
-    for (Index c = 0; c < plane.channels(); ++c) {
-      for (Index y = y0; y < y1; ++y) {
-        if (plane.row(c, y)[x] != T(0)) return false;
-      }
-    }
-    return true;
-  };
   while (y1 - y0 > 1 && row_zero(y0)) ++y0;
   while (y1 - y0 > 1 && row_zero(y1 - 1)) --y1;
-  while (x1 - x0 > 1 && column_zero(x0)) ++x0;
-  while (x1 - x0 > 1 && column_zero(x1 - 1)) --x1;
+  Index first = rect.width - 1, last = 0;  // columns that are not zero, looked for along the rows
+  for (Index c = 0; c < plane.channels(); ++c) {
+    for (Index y = y0; y < y1; ++y) {
+      const T* p = plane.row(c, y);
+      Index x = 0;
+      while (x < first && p[x] == T(0)) ++x;
+      first = std::min(first, x);
+      x = rect.width - 1;
+      while (x > last && p[x] == T(0)) --x;
+      last = std::max(last, x);
+    }
+  }
+  x0 = first;
+  x1 = std::max(first, last) + 1;
   if (y0 > 0 || y1 < rect.height || x0 > 0 || x1 < rect.width) plane.crop(y0, y1, x0, x1);
 }
 

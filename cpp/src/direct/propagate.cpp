@@ -11,88 +11,42 @@
 #include <stdexcept>
 #include <thread>
 
-#include "backward_step.hpp"
+#include "direct/backward_step.hpp"
+#include "direct/pipeline.hpp"
+#include "direct/scaled_taps.hpp"
 #include "erffast/double_double.hpp"
 #include "erffast/separable.hpp"
 #include "erffast/threads.hpp"
-#include "trim.hpp"
+#include "direct/trim.hpp"
 
 namespace erffast {
 namespace {
 
 // Below this many multiply-adds a step is not worth waking other threads for (they cost some 10 us).
 constexpr Index parallel_work = 300'000;
+// Layers that go through the pipeline together. What a thread keeps of a group, eight rows and those that its layers look back,
+// is to stay in the second cache beside what streams through; the rows that a band computes in vain grow with the group.
+constexpr std::size_t most_layers = 32;
+constexpr Index most_back = 48;
+constexpr Index most_bytes = 1 << 20;
+constexpr Index most_reach = 1024;  // columns that a layer looks back: each of those rows is that much longer
 
 template <class T, int parts = 1>
 constexpr double unit_roundoff = parts == 2 ? double_double_roundoff : sizeof(T) == 8 ? 0x1p-53 : 0x1p-24;
-
-int binary_exponent(double value) {
-  int e;
-  std::frexp(value, &e);
-  return e;
-}
-
-// The taps of one kernel, scaled by a power of two.
-template <class T>
-class ScaledTaps {
- public:
-  ScaledTaps(const Run<T>& run, Index which, Index draw) {
-    const Index out = run.channels_out == 0 ? 1 : run.channels_out;
-    size_ = out * run.channels_in * run.kernel[0] * run.kernel[1];
-    source_ = run.taps + ((run.n_kernels == 1 ? 0 : which) * run.tap_draws + (run.tap_draws == 1 ? 0 : draw)) * size_;
-    const Index taps = run.kernel[0] * run.kernel[1];
-    // Largest gain of the peak: over the input channels, the sum of |w| that meets one pixel.
-    const Index per_group = run.channels_out == 0 ? 1 : run.channels_out / run.groups;
-    for (Index g = 0; g < (run.channels_out == 0 ? 1 : run.groups); ++g) {
-      for (Index c = 0; c < run.channels_in; ++c) {
-        double gain = 0;
-        Index terms = 0;
-        for (Index o = 0; o < per_group; ++o) {
-          const T* w = source_ + ((g * per_group + o) * run.channels_in + c) * taps;
-          for (Index t = 0; t < taps; ++t) {
-            gain += std::abs(static_cast<double>(w[t])) * 0x1p-64;
-            total_ += static_cast<double>(w[t]);
-            terms += w[t] != T(0);
-          }
-        }
-        gain_ = std::max(gain_, gain);
-        terms_ = std::max(terms_, terms);
-      }
-    }
-  }
-
-  // Exponent e such that a peak of `peak` grows to at most 2**peak_exponent under taps * 2**e.
-  int exponent_for(double peak) const {
-    return peak_exponent<T> - binary_exponent(peak) - (gain_ > 0 ? binary_exponent(gain_) + 64 : 0);
-  }
-
-  const T* scaled(int exponent) {
-    if (values_.empty() || exponent != exponent_) {
-      values_.resize(static_cast<std::size_t>(size_));
-      for (Index i = 0; i < size_; ++i) values_[static_cast<std::size_t>(i)] = static_cast<T>(std::ldexp(source_[i], exponent));
-      exponent_ = exponent;
-    }
-    return values_.data();
-  }
-
-  double total() const { return total_; }
-  Index terms() const { return terms_; }
-  Index size() const { return size_; }
-  const T* source() const { return source_; }
-
- private:
-  const T* source_;
-  Index size_;
-  double gain_ = 0, total_ = 0;
-  Index terms_ = 0;
-  std::vector<T> values_;
-  int exponent_ = 0;
-};
 
 // One draw on its way from the output to the input.
 template <class T, int parts>
 class Chain {
   using Step = BackwardStep<T, parts>;
+  struct Place {  // in the chain: the next layer
+    std::size_t run = 0;
+    Index step = 0;
+  };
+  struct Layer {
+    const Run<T>* run;
+    ScaledTaps<T> taps;
+    int exponent;
+  };
 
  public:
   Chain(const std::vector<Run<T>>& runs, const Options& options, Index plane_limit, Team* team, Monitor& monitor, bool polls)
@@ -104,18 +58,38 @@ class Chain {
       keeps_mass_ = keeps_mass_ && !run.bounded;
     }
     scratch_.resize(static_cast<std::size_t>(team != nullptr ? team->size() : 1));
+    buffers_.resize(scratch_.size());
+    if (options.trim == 0) reserve();
   }
 
   Image<T> run(Index draw) {
     start();
-    for (const Run<T>& run : runs_) {
-      if (now_.empty()) break;
-      composes(run) ? compose(run, draw) : steps(run, draw);
+    Place at;
+    while (at.run < runs_.size() && !now_.empty()) {
+      const Run<T>& run = runs_[at.run];
+      if (fusible(run)) {
+        at = group(at, draw);
+      } else {
+        composes(run) ? compose(run, draw) : steps(run, draw);
+        at = {at.run + 1, 0};
+      }
     }
     return finish();
   }
 
  private:
+  // Room for the whole image, where its size is known: chains on the plane without strides.
+  void reserve() {
+    double height = 1, width = 1;  // the user's numbers: their sums may exceed 64 bits
+    for (const Run<T>& run : runs_) {
+      if (run.bounded || run.stride[0] != 1 || run.stride[1] != 1 || run.channels_out > 1 || run.channels_in > 1) return;
+      height += static_cast<double>(run.count) * static_cast<double>(run.dilation[0]) * static_cast<double>(run.kernel[0] - 1);
+      width += static_cast<double>(run.count) * static_cast<double>(run.dilation[1]) * static_cast<double>(run.kernel[1] - 1);
+    }
+    now_.reserve(height, width, margin_, limit_);
+    next_.reserve(height, width, margin_, limit_);
+  }
+
   void start() {
     now_.reshape(options_.channels, {options_.unit[0], options_.unit[1], 1, 1}, margin_, limit_);
     for (Index c = 0; c < options_.channels; ++c) {
@@ -136,15 +110,107 @@ class Chain {
       if (!taps || run.n_kernels > 1) taps = std::make_unique<ScaledTaps<T>>(run, i, draw);
       if (run.scale != nullptr) rescale(run);
       if (peak_ == 0) return now_.clear();
-      const int e = taps->exponent_for(peak_);
-      image_.exponent -= e;
+      const int e = peak_exponent<T> - (Magnitude(peak_) * taps->gain()).exponent;
       convolve(run, taps->scaled(e));
-      image_.rounding += static_cast<double>(taps->terms()) * unit_roundoff<T, parts>;
-      mass_ *= std::ldexp(taps->total(), e);
+      account(*taps, e);
       if (run.bounded) clip({0, 0, run.extent[0] + i * run.growth[0], run.extent[1] + i * run.growth[1]});
-      if (!now_.empty()) trim();
+      if (!now_.empty()) trim(1);
       monitor_.add_done(1);
     }
+  }
+
+  void account(const ScaledTaps<T>& taps, int exponent) {
+    image_.exponent -= exponent;
+    image_.rounding += static_cast<double>(taps.terms()) * unit_roundoff<T, parts>;
+    mass_ *= std::ldexp(taps.total(), exponent);
+  }
+
+  // Layers that the pipeline takes.
+  bool fusible(const Run<T>& run) const {
+    return parts == 1 && !run.bounded && run.scale == nullptr && run.stride[0] == 1 && run.stride[1] == 1 && run.dilation[0] == 1 &&
+           run.kernel[0] <= most_kernel_rows && run.dilation[1] * (run.kernel[1] - 1) <= most_reach && run.channels_out <= 1 &&
+           run.channels_in == 1 && now_.channels() == 1 && (now_.rect().height > 1 || run.kernel[0] > 1);
+  }
+
+  // The layers from `from` on that go through the pipeline together; returns the place after them. How many depends on sizes
+  // only, and the scale is chosen for all of them: after each, the peak is at most what the gains allow. Where cancellation has
+  // brought it down by half the range kept for small pixels, the group is made again in halves.
+  Place group(Place from, Index draw) {
+    for (std::size_t most = most_layers;; most = group_.size() / 2) {
+      const Place after = gather(from, draw, most);
+      const double peak = pass();
+      if (peak < std::ldexp(1.0, peak_exponent<T> / 2) && group_.size() > 1) continue;
+      std::swap(now_, next_);
+      peak_ = peak;
+      for (const Layer& layer : group_) account(layer.taps, layer.exponent);
+      const Index layers = static_cast<Index>(group_.size());
+      peak_ == 0 ? now_.clear() : trim(layers);
+      monitor_.add_done(layers);
+      return after;
+    }
+  }
+
+  // Fills `group_`.
+  Place gather(Place at, Index draw, std::size_t most) {
+    group_.clear();
+    Magnitude bound(peak_);
+    Index width = now_.rect().width, back = 0;
+    while (at.run < runs_.size() && fusible(runs_[at.run]) && group_.size() < most) {
+      const Run<T>& run = runs_[at.run];
+      width += run.dilation[1] * (run.kernel[1] - 1);
+      back += run.kernel[0] - 1;
+      const Index bytes = (rows_at_once + back) * width * static_cast<Index>(sizeof(T));
+      if (!group_.empty() && (back > most_back || bytes > most_bytes)) break;
+      ScaledTaps<T> taps(run, at.step, draw);
+      bound = bound * taps.gain();
+      group_.push_back({&run, std::move(taps), peak_exponent<T> - bound.exponent});
+      bound.exponent = peak_exponent<T>;
+      if (++at.step == run.count) at = {at.run + 1, 0};
+    }
+    return at;
+  }
+
+  // Leads the image through the layers of `group_`, bands of rows shared out; leaves the result in next_ and returns its peak.
+  double pass() {
+    std::vector<Stage<T>> stages;
+    Rect rect = now_.rect();
+    for (Layer& layer : group_) {
+      const Run<T>& run = *layer.run;
+      stages.push_back({layer.taps.scaled(layer.exponent), run.kernel[0], run.kernel[1], run.dilation[1]});
+      rect.y0 -= run.before[0];
+      rect.x0 -= run.before[1];
+    }
+    const Pipeline<T> pipeline(now_, std::move(stages), kernels_);
+    rect.height = pipeline.height();
+    rect.width = pipeline.width();
+    next_.reshape(1, rect, margin_, limit_);
+    return shared_out(rect.height, 5 * pipeline.early(), pipeline.work(), [&](int thread, Index first, Index last, const auto& poll) {
+      return pipeline.rows(next_, first, last, buffers_[static_cast<std::size_t>(thread)], poll);
+    });
+  }
+
+  // job(thread, first, last, poll) on shares of the items; returns the largest of the results. Threads take the next share as they
+  // finish one: a neighbour may slow one of them down. `least`: items that make a share worth its overhead.
+  template <class Job>
+  double shared_out(Index items, Index least, Index work, const Job& job) {
+    const int threads = team_ != nullptr && work > parallel_work ? team_->size() : 1;
+    const int shares = threads == 1 ? 1 : static_cast<int>(std::clamp<Index>(items / least, threads, 2 * threads));
+    std::vector<T> peaks(static_cast<std::size_t>(shares));
+    std::atomic<int> next{0};
+    const auto part = [&](int thread) {
+      const auto poll = [&, polls = polls_ && thread == 0](Index done) {
+        if (polls) monitor_.tick(done);
+        return !monitor_.stopped();
+      };
+      for (int share = next++; share < shares && !monitor_.stopped(); share = next++) {
+        peaks[static_cast<std::size_t>(share)] = job(thread, first_item(items, share, shares), first_item(items, share + 1, shares), poll);
+      }
+    };
+    threads > 1 ? team_->run(part) : part(0);
+    monitor_.throw_if_stopped();
+    const double peak = static_cast<double>(kernels_.max_abs(peaks.data(), shares));
+    if (!std::isfinite(peak)) throw std::runtime_error("internal error: the working image overflowed");
+    return peak;
   }
 
   // The step itself, rows shared out; leaves the result in now_ and its peak in peak_.
@@ -153,27 +219,9 @@ class Chain {
     const Rect rect = step.full_rect();
     next_.reshape(step.channels(), rect, margin_, limit_);
     const Index rows = step.channels() * rect.height;
-    peaks_.assign(static_cast<std::size_t>(rows), T(0));
-    const auto band = [&](int thread, int threads) {
-      const auto poll = [&, polls = polls_ && thread == 0](Index work) {
-        if (polls) monitor_.tick(work);
-        return !monitor_.stopped();
-      };
-      auto& scratch = scratch_[static_cast<std::size_t>(thread)];
-      for (Index r = first_item(rows, thread, threads); r < first_item(rows, thread + 1, threads); ++r) {
-        if (monitor_.stopped()) return;
-        step.row(next_, r / rect.height, r % rect.height, scratch, poll);
-        peaks_[static_cast<std::size_t>(r)] = kernels_.max_abs(next_.row(r / rect.height, r % rect.height), rect.width);
-      }
-    };
-    if (team_ != nullptr && step.work() > parallel_work) {
-      team_->run([&](int thread) { band(thread, team_->size()); });
-    } else {
-      band(0, 1);
-    }
-    monitor_.throw_if_stopped();
-    peak_ = static_cast<double>(kernels_.max_abs(peaks_.data(), rows));
-    if (!std::isfinite(peak_)) throw std::runtime_error("internal error: the working image overflowed");
+    peak_ = shared_out(rows, 64, step.work(), [&](int thread, Index first, Index last, const auto& poll) {
+      return step.rows(next_, first, last, scratch_[static_cast<std::size_t>(thread)], poll);
+    });
     std::swap(now_, next_);
     if (peak_ == 0) now_.clear();
   }
@@ -212,9 +260,10 @@ class Chain {
                                  : kernels_.sum_of_squares(values, n, static_cast<T>(std::ldexp(1.0, -peak_exponent<T>)));
   }
 
-  void trim() {
+  // After `layers` more.
+  void trim(Index layers) {
     if (options_.trim > 0) {
-      const double budget = options_.trim * mass_ / static_cast<double>(layers_);
+      const double budget = options_.trim * mass_ * static_cast<double>(layers) / static_cast<double>(layers_);
       image_.trimmed += trim_sides(now_, budget, kernels_) / mass_;
     } else {
       trim_zeros(now_);
@@ -295,8 +344,9 @@ class Chain {
   Index margin_ = 1, layers_ = 0;
   bool keeps_mass_ = true;
   Plane<T> now_{parts}, next_{parts};
-  std::vector<T> peaks_;
   std::vector<typename Step::Scratch> scratch_;
+  std::vector<RowBuffer<T>> buffers_;
+  std::vector<Layer> group_;
   Image<T> image_;
   double peak_ = 0, mass_ = 0, log_kept_ = 0;
 };
