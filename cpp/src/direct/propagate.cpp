@@ -121,7 +121,8 @@ class Chain {
 
   void account(const ScaledTaps<T>& taps, int exponent) {
     image_.exponent -= exponent;
-    image_.rounding += static_cast<double>(taps.terms()) * unit_roundoff<T, parts>;
+    // one for each term of a sum, and in float32 one for the taps, which were rounded to it
+    image_.rounding += static_cast<double>(taps.terms() + (sizeof(T) == 4 ? 1 : 0)) * unit_roundoff<T, parts>;
     mass_ *= std::ldexp(taps.total(), exponent);
   }
 
