@@ -181,7 +181,7 @@ void spectral() {
   std::vector<Complex> high(count), low(count), positions(2 * count);
   std::vector<Index> exponents(count);
   Monitor monitor = quiet();
-  sample(chain, {64, 48, count, 1, places.data(), high.data(), low.data(), exponents.data(), positions.data()}, 1, monitor);
+  sample(chain, {64, 48, count, 1, count, places.data(), high.data(), low.data(), exponents.data(), positions.data()}, 1, monitor);
   print_complex("sample high", high);
   print_complex("sample low", low);
   print_complex("sample positions", positions);
@@ -193,7 +193,7 @@ void combined() {
   const std::vector<double> weights = numbers.take<double>(7 * 21, true), lines = numbers.take<double>(21 * 48, true);
   std::vector<double> out(7 * 41);
   Monitor monitor = quiet();
-  combine(weights.data(), lines.data(), 21, 48, -1.0, out.data(), 7, 41, 1, monitor);
+  combine(weights.data(), lines.data(), 21, 48, out.data(), 7, 41, 1, monitor);
   print_all("combine", out);
 }
 

@@ -34,6 +34,12 @@ constexpr Index most_reach = 1024;  // columns that a layer looks back: each of 
 template <class T, int parts = 1>
 constexpr double unit_roundoff = parts == 2 ? double_double_roundoff : sizeof(T) == 8 ? 0x1p-53 : 0x1p-24;
 
+// Counts a thread out, also when an exception passes: the calling thread waits for the count.
+struct Leaving {
+  std::atomic<int>& busy;
+  ~Leaving() { busy.fetch_sub(1); }
+};
+
 // One draw on its way from the output to the input.
 template <class T, int parts>
 class Chain {
@@ -197,14 +203,20 @@ class Chain {
     const int threads = team_ != nullptr && work > parallel_work ? team_->size() : 1;
     const int shares = threads == 1 ? 1 : static_cast<int>(std::clamp<Index>(items / least, threads, 2 * threads));
     std::vector<T> peaks(static_cast<std::size_t>(shares));
-    std::atomic<int> next{0};
+    std::atomic<int> next{0}, busy{threads};
     const auto part = [&](int thread) {
+      const Leaving leaving{busy};
       const auto poll = [&, polls = polls_ && thread == 0](Index done) {
         if (polls) monitor_.tick(done);
         return !monitor_.stopped();
       };
       for (int share = next++; share < shares && !monitor_.stopped(); share = next++) {
         peaks[static_cast<std::size_t>(share)] = job(thread, first_item(items, share, shares), first_item(items, share + 1, shares), poll);
+      }
+      // the others may be at work for long, and this thread alone answers Ctrl-C
+      while (polls_ && thread == 0 && busy.load() > 1 && !monitor_.stopped()) {
+        std::this_thread::yield();
+        monitor_.tick(1000);
       }
     };
     threads > 1 ? team_->run(part) : part(0);
@@ -369,12 +381,8 @@ std::vector<Image<T>> propagate(const std::vector<Run<T>>& runs, const Options& 
   std::atomic<Index> next{0};
   std::atomic<int> busy{team.size()};
   team.run([&](int thread) {
-    struct Leave {  // also when an exception passes: the calling thread waits for the count
-      std::atomic<int>& busy;
-      ~Leave() { busy.fetch_sub(1); }
-    };
     {
-      Leave leave{busy};
+      const Leaving leaving{busy};
       try {
         Chain<T, parts> chain(runs, options, options.memory_limit / 2 / options.threads, nullptr, monitor, thread == 0);
         for (Index d = next++; d < options.draws; d = next++) images[static_cast<std::size_t>(d)] = chain.run(d);
