@@ -24,6 +24,7 @@ from .errors import BackendUnavailable
 
 Real = NDArray[np.float64]
 Complex = NDArray[np.complex128]
+Block = tuple[int, slice]  # lines of an image
 NAMES = ("scipy", "ducc0")
 PRIMES = (2, 3, 5, 7)  # of which lengths are made: both libraries have a pass for each
 # A block is as many lines, and more where lines are short: 128 Ki numbers stay in the second-level cache.
@@ -63,22 +64,22 @@ def inverse(values: Complex, shape: tuple[int, int], threads: int) -> Inverse:
     Divided by the number of pixels: the inverse of `scipy.fft.rfft2`. Relative error (root mean square) about
     1e-16 * sqrt(log2(pixels)).
     """
-    if library() == "ducc0":
-        images = np.empty((len(values), *shape))
-        rows = _with_ducc0(values, images, threads if values.size > ALONE else 1)
-    else:
-        import scipy.fft
+    peaks, energies = np.empty((len(values), shape[0])), np.empty((len(values), shape[0]))
 
-        images = np.asarray(scipy.fft.irfft2(values, s=shape, workers=threads, overwrite_x=True))
-        rows = _blocks(len(values), shape[0], shape[1])
-    peaks, energies = np.empty((len(images), shape[0])), np.empty((len(images), shape[0]))
-
-    def look(block: tuple[int, slice]) -> None:
+    def look(images: Real, block: Block) -> None:
         part = images[block]
         peaks[block] = np.maximum(part.max(axis=1), -part.min(axis=1))
         np.einsum("yx,yx->y", part, part, out=energies[block])
 
-    _share(look, rows, threads if values.size > ALONE else 1)
+    sharing = threads if values.size > ALONE else 1
+    if library() == "ducc0":
+        images = np.empty((len(values), *shape))
+        _with_ducc0(values, images, look, sharing)
+    else:
+        import scipy.fft
+
+        images = np.asarray(scipy.fft.irfft2(values, s=shape, workers=threads, overwrite_x=True))
+        _share(lambda block: look(images, block), _blocks(len(values), shape[0], shape[1]), sharing)
     return Inverse(images, peaks.max(axis=1), energies)
 
 
@@ -100,33 +101,32 @@ def _smooth(n: int) -> bool:
 # ------------------------------------------------------------------------------------------------ blocks of lines
 
 
-def _with_ducc0(values: Complex, images: Real, threads: int) -> list[tuple[int, slice]]:
-    """The blocks of rows, each transformed."""
+def _with_ducc0(values: Complex, images: Real, look: Callable[[Real, Block], None], threads: int) -> None:
+    """Transform in place, then along the rows; each block of rows is looked at while the caches hold it."""
     fft = _ducc0()
     count, height, columns = values.shape
     width = images.shape[2]
 
-    def down(block: tuple[int, slice]) -> None:
+    def down(block: Block) -> None:
         part = values[block[0], :, block[1]]
         fft.c2c(part, axes=(0,), forward=False, inorm=2, out=part, nthreads=1)
 
-    def along(block: tuple[int, slice]) -> None:
+    def along(block: Block) -> None:
         fft.c2r(values[block], axes=(1,), lastsize=width, forward=False, inorm=2, out=images[block], nthreads=1)
+        look(images, block)
 
     if height > 1:
         _share(down, _blocks(count, columns, height), threads)
-    rows = _blocks(count, height, width)
-    _share(along, rows, threads)
-    return rows
+    _share(along, _blocks(count, height, width), threads)
 
 
-def _blocks(images: int, lines: int, length: int) -> list[tuple[int, slice]]:
+def _blocks(images: int, lines: int, length: int) -> list[Block]:
     """(image, lines): never fewer lines because of other images or threads."""
     step = max(LINES, BLOCK // length)
     return [(i, slice(first, min(first + step, lines))) for i in range(images) for first in range(0, lines, step)]
 
 
-def _share(work: Callable[[tuple[int, slice]], None], blocks: Iterable[tuple[int, slice]], threads: int) -> None:
+def _share(work: Callable[[Block], None], blocks: Iterable[Block], threads: int) -> None:
     """Every block worked on by one of `threads` threads, the calling one among them; all others have ended when this returns."""
     pending, lock = iter(list(blocks)), threading.Lock()
     failed: list[BaseException] = []

@@ -144,10 +144,8 @@ def folded(layers: Native, tile: Tile, seen: Blocks, error: float, tol: float, t
     finer = [FRACTIONS if n > 1 else 1 for n in pixels.shape]
     beside = seen.places[used] * finer + _fractions(int(used.sum())) * (np.array(pixels.shape) > 1)
     high, _, powers, _ = _backend.SAMPLE(layers, (finer[0] * height, finer[1] * width), beside[None], 0, threads)
-    down, across = (_waves(beside[:, axis], pixels.shape[axis], first[axis], finer[axis]) for axis in (0, 1))
-    parts = np.empty((2 * len(down), width))
-    _backend.combine(np.concatenate([down.real, down.imag]), pixels, parts, threads)
-    found = ((parts[: len(down)] + 1j * parts[len(down) :]) * across).sum(axis=1)
+    across = _waves(beside[:, 1], 2 * (first[1] + (np.arange(width) - first[1]) % width), width, finer[1])
+    found = (_down(beside[:, 0], pixels, first[0], finer[0], threads) * across).sum(axis=1)
     wanted = _times(high[0], powers[0] - tile.exponent)
     apart = np.abs(found - wanted)
     # what rounding makes of the largest values reaches all frequencies
@@ -161,11 +159,28 @@ def _fractions(count: int) -> NDArray[np.int64]:
     return np.asarray(1 + np.floor(sequence * (FRACTIONS - 1)).astype(np.int64))
 
 
-def _waves(frequencies: NDArray[np.int64], n: int, first: int, finer: int) -> Waves:
-    """exp(-i frequency . x) of the pixels of a cyclic axis of `n`, whose coordinates begin at `first`; frequencies in 1 / (n finer)."""
-    at = first + (np.arange(n) - first) % n
+def _down(frequencies: NDArray[np.int64], pixels: Array, first: int, finer: int, threads: int) -> Waves:
+    """Sums over the rows of a cyclic image times exp(-i frequency . y), [n, columns]; row coordinates begin at `first`.
+
+    Rows as far above the middle as below it share a cosine and, but for its sign, a sine: half the multiply-adds.
+    """
+    height, width = pixels.shape
+    above = np.arange((height + 1) // 2)
+    upper, lower = pixels[(first + above) % height], pixels[(first + height - 1 - above) % height]
+    if height % 2:
+        lower[-1] = 0.0  # the middle row has no other
+    waves = _waves(frequencies, 2 * above - (height - 1), height, finer)
+    parts = np.empty((2, len(waves), width))
+    _backend.combine(waves.real, upper + lower, parts[0], threads)
+    _backend.combine(waves.imag, np.subtract(upper, lower, out=upper), parts[1], threads)
+    middle = _waves(frequencies, np.array([2 * first + height - 1]), height, finer)
+    return np.asarray((parts[0] + 1j * parts[1]) * middle)
+
+
+def _waves(frequencies: NDArray[np.int64], twice: NDArray[np.int64], n: int, finer: int) -> Waves:
+    """exp(-i frequency . x) at coordinates x = twice / 2 of a cyclic axis of `n` pixels; frequencies in 1 / (n finer)."""
     # whole turns are taken out in integers, which hold the product
-    return np.asarray(np.exp((-2j * np.pi / (n * finer)) * ((frequencies[:, None] * at) % (n * finer))))
+    return np.asarray(np.exp((-1j * np.pi / (n * finer)) * ((frequencies[:, None] * twice) % (2 * n * finer))))
 
 
 def _times(values: Waves, powers: NDArray[np.int64]) -> Waves:
