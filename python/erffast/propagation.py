@@ -90,7 +90,8 @@ def variance(
         "pixel" (the default here): every pixel is right relative to itself. "peak": relative to the peak, faster.
     engine : "auto", "direct", "separable" or "spectral"
         How it is computed. "auto" takes "separable" where every kernel is an outer product, "direct" otherwise; deep stacks take
-        "spectral" where that is faster, much earlier with ``accuracy="peak"``. `ERF.reason` says why.
+        "spectral" where that is faster, much earlier with ``accuracy="peak"``. "spectral" by name keeps errors relative to the
+        peak, unless ``accuracy="pixel"`` is asked for by name too. `ERF.reason` says why.
     period : "auto" or "full"
         For signed kernels in the spectral engine: the smallest period that holds the image, or its whole support.
     device : "auto", "cpu" or "cuda"

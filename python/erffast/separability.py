@@ -46,7 +46,9 @@ def _factored(kernels: Array, *, lenient: bool = False) -> tuple[Array, Array] |
     rows = kernels[each, :, j]
     columns = kernels[each, i, :] / peak[:, None]
     product = rows[:, :, None] * columns[:, None, :]
-    if (np.abs(kernels - product) > TOLERANCE * _scale(kernels, lenient=lenient)).any():
+    with np.errstate(over="ignore"):  # too far apart for a number is too far apart
+        apart = np.abs(kernels - product)
+    if (apart > TOLERANCE * _scale(kernels, lenient=lenient)).any():
         return None
     return rows, columns
 

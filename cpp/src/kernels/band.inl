@@ -7,32 +7,15 @@
 
 #include <cstring>
 
+#include "vectors.inl"
+
 namespace erffast {
 namespace {
 
-constexpr Index lanes = ERFFAST_BAND_BYTES / static_cast<Index>(sizeof(double));
-typedef double V __attribute__((vector_size(ERFFAST_BAND_BYTES), aligned(8), may_alias));
-typedef std::int64_t I __attribute__((vector_size(ERFFAST_BAND_BYTES), aligned(8), may_alias));
-
-inline V all(double x) { return x - V{}; }
-inline V load(const double* p) { return *reinterpret_cast<const V*>(p); }
-inline void store(double* p, V v) { *reinterpret_cast<V*>(p) = v; }
 inline I load(const std::int64_t* p) { return *reinterpret_cast<const I*>(p); }
 inline void store(std::int64_t* p, I v) { *reinterpret_cast<I*>(p) = v; }
 inline V larger(V a, V b) { return a > b ? a : b; }
 inline V smaller(V a, V b) { return a < b ? a : b; }
-
-// The value as it is, hidden from contraction.
-inline V rounded(V v) {
-#if defined(__AVX512F__)
-  asm("" : "+v"(v));
-#elif defined(__x86_64__)
-  asm("" : "+x"(v));
-#elif defined(__aarch64__)
-  asm("" : "+w"(v));
-#endif
-  return v;
-}
 
 constexpr std::int64_t magnitude_bits = 0x7fffffffffffffffLL;
 
@@ -177,12 +160,6 @@ void multiply(const double* c, Index n, Index half, const double* cosines, const
 
 constexpr int most_rows = ERFFAST_BAND_ROWS, across = 2;
 
-inline V reversed(V v) {
-  I order;
-  for (Index l = 0; l < lanes; ++l) order[l] = lanes - 1 - l;
-  return __builtin_shuffle(v, order);
-}
-
 template <int Rows>
 void mirrored_rows(const double* z, Index n, const double* waves, double* left, double* right, Index pitch, double* extremes) {
   V even[Rows][across] = {}, odd[Rows][across] = {};
@@ -209,7 +186,7 @@ void mirrored_rows(const double* z, Index n, const double* waves, double* left, 
       largest = larger(largest, larger(a, b));
       smallest = smaller(smallest, smaller(a, b));
       store(left + i * pitch + u * lanes, larger(a, V{}));
-      store(right + i * pitch - (u + 1) * lanes + 1, reversed(larger(b, V{})));
+      store(right + i * pitch - (u + 1) * lanes + 1, Order::reversed(larger(b, V{})));
     }
   }
   store(extremes, largest);

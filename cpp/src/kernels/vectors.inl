@@ -1,4 +1,4 @@
-// Vectors of doubles of the width that the including file asks for, and what the loops of the spectral engine do with them.
+// Vectors of doubles of the width that the including file asks for, and what the loops of the spectral engines do with them.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +8,9 @@
 namespace erffast {
 namespace {
 
-constexpr Index lanes = ERFFAST_SPECTRAL_BYTES / static_cast<Index>(sizeof(double));
-typedef double V __attribute__((vector_size(ERFFAST_SPECTRAL_BYTES), aligned(8), may_alias));
-typedef std::int64_t I __attribute__((vector_size(ERFFAST_SPECTRAL_BYTES), aligned(8), may_alias));
+constexpr Index lanes = ERFFAST_VECTOR_BYTES / static_cast<Index>(sizeof(double));
+typedef double V __attribute__((vector_size(ERFFAST_VECTOR_BYTES), aligned(8), may_alias));
+typedef std::int64_t I __attribute__((vector_size(ERFFAST_VECTOR_BYTES), aligned(8), may_alias));
 
 inline V all(double x) { return x - V{}; }
 inline V load(const double* p) { return *reinterpret_cast<const V*>(p); }
@@ -55,9 +55,9 @@ struct Lanes {
   }
 };
 
-#if ERFFAST_SPECTRAL_BYTES == 64
+#if ERFFAST_VECTOR_BYTES == 64
 using Order = Lanes<0, 1, 2, 3, 4, 5, 6, 7>;
-#elif ERFFAST_SPECTRAL_BYTES == 32
+#elif ERFFAST_VECTOR_BYTES == 32
 using Order = Lanes<0, 1, 2, 3>;
 #else
 using Order = Lanes<0, 1>;

@@ -167,6 +167,7 @@ def _sides(chain: Chain, axis: int, width: float) -> Array:
 def _variances(step: Step, axis: int) -> Array:
     """Variance of the taps' positions along an axis, weighted by their sizes, per layer of a run; of several draws the first's."""
     kernels = np.abs(step.kernels[:, 0, 0, 0])
+    kernels = np.ldexp(kernels, -np.frexp(kernels.max())[1] - 8)  # sums of the largest numbers would overflow
     mass = kernels.sum(axis=tuple(a + 1 for a in range(kernels.ndim - 1) if a != axis))
     at = step.dilation[axis] * np.arange(mass.shape[1], dtype=float)
     total = np.maximum(mass.sum(axis=1), np.finfo(float).tiny)

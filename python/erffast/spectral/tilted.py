@@ -52,6 +52,7 @@ LEFT_OUT = 2.0**-6
 TURNS = 4  # corrections of a tilt
 OFF_CENTRE = 0.5  # standard deviations that the mean may lie beside the middle of the tile
 LEAST_TILE = 4  # pixels
+STEEPEST = 100.0  # logarithm of a tilt, from pixel to pixel and across any kernel: powers stay far from the range's ends
 WORTH_ADDING = 1e-9  # what lies outside an automatic window is known well enough from the tails
 TINY = float(np.finfo(np.float64).tiny)
 
@@ -207,6 +208,8 @@ class _Draw:
         """The chain whose image has its mean near a pixel: the tilt of a Gaussian, corrected where it is not one."""
         theta = _tilt_for(self._plan, middle)
         for _ in range(TURNS):
+            if np.abs(theta).max() > STEEPEST:
+                return None
             tilt = math.exp(theta[0]), math.exp(theta[1])
             parts = _with_tilt(self._parts, tilt)
             if parts is None:
@@ -249,15 +252,15 @@ def _middle(box: Box) -> Array:
 
 
 def _with_tilt(parts: Transfer, tilt: Tilt) -> Transfer | None:
-    """The chain with tilted taps; None where one of them would underflow."""
+    """The chain with tilted taps; None where one of them might underflow."""
     layers, exponents = [], parts.exponents.copy()
     for layer in parts.layers:
+        if any(abs(math.log(tilt[a])) * n * layer.spacing[a] > STEEPEST for a, n in enumerate(layer.taps.shape[2:])):
+            return None
         factors = [
             np.array([math.pow(tilt[a], (i - (n - 1) // 2) * layer.spacing[a]) for i in range(n)])
             for a, n in enumerate(layer.taps.shape[2:])
         ]
-        if min(f.min() for f in factors) < 1e-60 or max(f.max() for f in factors) > 1e60:
-            return None
         taps = layer.taps * np.multiply.outer(*factors)
         shifts = np.frexp(taps.max(axis=(2, 3)))[1].astype(np.int64)
         taps = np.ldexp(taps, -shifts[:, :, None, None])
