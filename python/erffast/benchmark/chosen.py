@@ -42,7 +42,7 @@ class Choices(Case):
 
     def __init__(self, size: Size, threads: int) -> None:
         super().__init__(size, threads)
-        families = [f for f in FAMILIES.values() if f.shallow == "direct"][: size["families"]]  # others cannot be forced
+        families = [f for f in FAMILIES.values() if f.shallow == "direct" and f.ndim == 2][: size["families"]]  # others cannot be forced
         depths = [(f, crossing(f)) for f in families]
         sizes = [(f, max(2, round(n * share))) for f, n in depths if n <= DEEPEST for share in DEPTHS]
         self.chains = [Chosen(f, n, f.weights(n)) for f, n in sizes]
