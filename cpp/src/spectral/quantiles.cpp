@@ -51,12 +51,14 @@ void quantiles(const Frequencies& f, const Complex* values, Index draws, Index s
       rows[static_cast<std::size_t>(r)] = {sum, 2 * sum - once};
     }
   });
-  for (Index d = 0; d < draws; ++d) {
-    const RowSums* mine = rows.data() + d * f.rows();
-    squares[d] = 0;
-    for (Index r = 0; r < f.rows(); ++r) squares[d] += mine[r].squares;
-    quantiles_of(f, values + d * f.size(), mine, samples, places + 2 * d * samples);
-  }
+  team.run([&](int thread) {
+    for (Index d = first_item(draws, thread, team.size()); d < first_item(draws, thread + 1, team.size()); ++d) {
+      const RowSums* mine = rows.data() + d * f.rows();
+      squares[d] = 0;
+      for (Index r = 0; r < f.rows(); ++r) squares[d] += mine[r].squares;
+      quantiles_of(f, values + d * f.size(), mine, samples, places + 2 * d * samples);
+    }
+  });
 }
 
 }  // namespace erffast
