@@ -205,7 +205,8 @@ void respond(const FoldedLayers& layers, const double* waves, Index n, const Exa
   const Index terms = layers.n_cosine + layers.n_sine;
   for (Index x = 0; x < n; x += lanes) {
     Parted p = {{load(product.re_hi + x), load(product.re_lo + x)}, {load(product.im_hi + x), load(product.im_lo + x)}};
-    I& exponent = *reinterpret_cast<I*>(exponents + x);
+    I exponent;
+    __builtin_memcpy(&exponent, exponents + x, sizeof(I));  // clang takes a reference for aligned to its size
     V at[4] = {};
     if constexpr (Moving) {
       for (int i = 0; i < 4; ++i) at[i] = load(positions[i] + x);
@@ -227,6 +228,7 @@ void respond(const FoldedLayers& layers, const double* waves, Index n, const Exa
       // a layer gains a few bits, and loses no more than the arithmetic has: far from the range's ends in so many
       if (k % 4 == 3 || k + 1 == layers.n_layers) normalise(p, exponent);
     }
+    __builtin_memcpy(exponents + x, &exponent, sizeof(I));
     store(product.re_hi + x, p.re.hi);
     store(product.re_lo + x, p.re.lo);
     store(product.im_hi + x, p.im.hi);
