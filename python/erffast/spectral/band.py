@@ -50,6 +50,7 @@ from .laws import families
 from .plan import Plan
 from .synthesis import Picture, rounding
 from .transfer import Transfer, transfer
+from .windows import Windows
 
 Array = NDArray[np.float64]
 
@@ -217,38 +218,30 @@ def _too_faint(share: float, uncertain: float) -> AccuracyError:
     )
 
 
-class Certified:
+class Certified(Windows):
     """Windows of images computed in a band, one per draw, with what `execution.Outcome` offers for chains without negative taps.
 
     Attributes
     ----------
-    axes : tuple of int
-    peaks, exponents : arrays [draws]
-        True values are pixel * 2**exponent; the largest pixel seen so far: of a sample of the window, until it is written.
+    peaks : float64 [draws]
+        The largest pixel seen so far: of a sample of the window, until it is written.
     tops : float64 [draws]
         Largest pixels as they were written.
-    border, trimmed : float64 [draws]
-        Shares of the mass lost at borders (none) and outside the window (a bound).
+    trimmed : float64 [draws]
+        Share of the mass outside the window (a bound).
     truncation, rounding, errors : float64 [draws]
         Bounds on the error of any pixel relative to the peak: from aliases and dropped frequencies, from rounding, and both.
     bound : float
         The largest of `errors`.
-    bounded : bool
-        Errors are bounds.
     """
 
-    bounded = True
-
     def __init__(self, box: Box, origin: tuple[int, int], accounts: Sequence[Account], exponents: NDArray[np.int64], remedy: str) -> None:
-        self.axes = (0, 1)
-        self._box = box
+        super().__init__(box, exponents)
         self._origin = origin
         self._accounts = accounts
         self._remedy = remedy
-        self.exponents = exponents
         self.peaks = self._each(lambda a: a.picture.sample[0])
         self.tops = np.zeros(self.draws)
-        self.border = np.zeros(self.draws)
         self.trimmed = self._each(lambda a: a.outside)
         self.truncation = self._each(lambda a: a.truncation)
         self.rounding = self._each(lambda a: a.rounding)
@@ -257,17 +250,6 @@ class Certified:
 
     def _each(self, value: Callable[[Account], float]) -> Array:
         return np.array([value(account) for account in self._accounts])
-
-    @property
-    def draws(self) -> int:
-        return len(self.exponents)
-
-    def alive(self, draw: int) -> bool:
-        return bool(self.peaks[draw] > 0)
-
-    def span(self, draw: int, axis: int) -> tuple[int, int]:
-        """First and last pixel along an axis: those of the window, for any draw."""
-        return self._box[0][axis], self._box[1][axis]
 
     def marginal(self, draw: int, axis: int) -> Array:
         """Mass of the window along an axis, in units of the peak."""

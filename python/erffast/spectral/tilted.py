@@ -36,6 +36,7 @@ from . import band
 from .laws import families
 from .plan import Plan
 from .transfer import Layers, Transfer, transfer
+from .windows import Windows
 
 Array = NDArray[np.float64]
 Tilt = tuple[float, float]  # r_y, r_x
@@ -286,52 +287,37 @@ def _take_off(pixels: Array, box: Box, tilt: Tilt) -> int:
     return exponent
 
 
-class Tilted:
+class Tilted(Windows):
     """Windows of images, one per draw, every pixel certified relative to itself; with what `execution.Outcome` offers.
 
     Attributes
     ----------
-    axes : tuple of int
-    peaks, exponents : arrays [draws]
-        True values are pixel * 2**exponent; the largest pixel of the window.
-    border, trimmed : float64 [draws]
-        Shares of the mass lost at borders (none) and outside the window (a bound).
+    trimmed : float64 [draws]
+        Share of the mass outside the window (a bound).
     errors, rounding : float64 [draws]
         Bound on the error of any pixel relative to itself.
-    bounded : bool
-        Errors are bounds.
     """
 
-    bounded = True
-
     def __init__(self, images: Array, box: Box, exponents: NDArray[np.int64], errors: Array, outside: Array) -> None:
-        self.axes = (0, 1)
-        self._images, self._box = images, box
-        self.exponents = exponents
+        super().__init__(box, exponents)
+        self._images: Array | None = images
         self.errors = self.rounding = errors
         self.trimmed = outside
-        self.border = np.zeros(len(errors))
         self.peaks = images.max(axis=(1, 2))
         self._marginals = [images.sum(axis=2 - axis) for axis in self.axes]
-
-    @property
-    def draws(self) -> int:
-        return len(self.peaks)
-
-    def alive(self, draw: int) -> bool:
-        return bool(self.peaks[draw] > 0)
-
-    def span(self, draw: int, axis: int) -> tuple[int, int]:
-        """First and last pixel along an axis: those of the window, for any draw."""
-        return self._box[0][axis], self._box[1][axis]
 
     def marginal(self, draw: int, axis: int) -> Array:
         """Mass of the window along an axis, in units of the peak."""
         return np.asarray(self._marginals[axis][draw] / self.peaks[draw])
 
     def write(self, box: Box, factors: Array) -> Array:
-        """Pixels of a box inside the window times one factor per draw, [draws, *shape]; the window is multiplied where it lies."""
+        """Pixels of a box inside the window times one factor per draw, [draws, *shape].
+
+        The window is multiplied where it lies, for it may be large: it can be asked for once.
+        """
+        if self._images is None:
+            raise RuntimeError("the pixels of this outcome were written already")
         rows, columns = (slice(box[0][a] - self._box[0][a], box[1][a] - self._box[0][a] + 1) for a in self.axes)
-        pixels: Array = self._images[:, rows, columns]
+        pixels, self._images = self._images[:, rows, columns], None
         pixels *= factors[:, None, None]
         return pixels
