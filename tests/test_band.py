@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -12,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 import erffast as ef
+from band_runs import lowered, resources
 from deep_oracles import Truth, Vectors, chain, error, lattice_image, on_lattice, power, truth
 from erffast import _backend, execution
 from erffast.chain import Box, Chain
 from erffast.errors import AccuracyError
-from erffast.execution import Resources
 from erffast.layers import Conv, Stack
 from erffast.lowering import lower_gradient
 from erffast.spectral.band import Certified, run_band
@@ -29,16 +28,6 @@ Array = NDArray[np.float64]
 TOL = 1e-12
 # Deep stacks of kernels like those of networks: how far the bound may lie above the true error.
 CAUTION = 1000.0
-
-
-def resources(threads: int = 1) -> Resources:
-    return Resources(threads, _backend.memory_limit(), None, "use fewer layers")
-
-
-def lowered(kernels: Iterable[Any], *, unit: tuple[int, int] | None = None, **conv: Any) -> Chain:
-    """The chain of the gradient of convolutions with these kernels, from the input to the output."""
-    weights = [np.asarray(k, dtype=np.float64) for k in kernels]
-    return lower_gradient(Stack([Conv(w.shape[-2:], **conv) for w in weights], ndim=2), weights, None, unit)
 
 
 def true_pixels(chain: Chain, box: Box) -> tuple[Array, int, float, float, float]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from fractions import Fraction
 from functools import reduce
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from band_runs import lowered
 from deep_oracles import HAS_LONG_DOUBLE, NO_LONG_DOUBLE, unit_roots
 from erffast import _backend
 from erffast.chain import Chain
@@ -26,12 +25,6 @@ from erffast.spectral.transfer import Transfer, transfer
 from strategies import generator
 
 Array = NDArray[np.float64]
-
-
-def lowered(kernels: Iterable[Any]) -> Chain:
-    """The chain of the gradient of convolutions with these kernels, from the input to the output."""
-    weights = [np.asarray(k, dtype=np.float64) for k in kernels]
-    return lower_gradient(Stack([Conv(w.shape) for w in weights], ndim=2), weights)
 
 
 # ------------------------------------------------------------------------------------------------ tails
@@ -247,5 +240,5 @@ def test_steps_are_the_autocorrelation_and_the_sums_of_the_taps(sides: tuple[int
     np.testing.assert_allclose(down, masses.sum(axis=2).T, rtol=1e-14)
     np.testing.assert_allclose(along, masses.sum(axis=1).T, rtol=1e-14)
     factors = generator(n, "tilt").random((3, sides[1])) ** 9
-    np.testing.assert_allclose(_backend.TILTED(along, factors, 1e-290), np.log(factors @ along).sum(axis=1), rtol=1e-13)
+    np.testing.assert_allclose(_backend.CUMULANTS(along, factors, 1e-290), np.log(factors @ along).sum(axis=1), rtol=1e-13)
     assert [_backend.STEPS(taps, 1, threads)[0].tobytes() for threads in (1, 3)] == [lags.tobytes()] * 2

@@ -11,12 +11,12 @@ import pytest
 from numpy.typing import NDArray
 
 import erffast as ef
+from band_runs import lowered, resources
 from deep_oracles import chain as line_of
 from deep_oracles import on_lattice, power
-from erffast import _backend, execution
+from erffast import execution
 from erffast.chain import Box, Chain
 from erffast.errors import AccuracyError
-from erffast.execution import Resources
 from erffast.layers import Conv, Stack
 from erffast.lowering import lower_gradient
 from erffast.spectral import tilted
@@ -27,15 +27,6 @@ Array = NDArray[np.float64]
 TOL = 1e-12
 ROUNDOFF = 2.0**-53
 DROWNED = 1e-20  # of the peak: what these pixels are below, no spectrum in doubles can tell
-
-
-def resources(threads: int = 1) -> Resources:
-    return Resources(threads, _backend.memory_limit(), None, "use fewer layers")
-
-
-def lowered(kernels: Iterable[Any], *, unit: tuple[int, int] | None = None, **conv: Any) -> Chain:
-    weights = [np.asarray(k, dtype=np.float64) for k in kernels]
-    return lower_gradient(Stack([Conv(w.shape[-2:], **conv) for w in weights], ndim=2), weights, None, unit)
 
 
 def run(chain: Chain, *, box: Box | None = None, tol: float = TOL, threads: int = 1) -> tuple[Tilted, Array, Box]:

@@ -1,4 +1,4 @@
-// The only file that inspects NumPy arrays. Python has validated everything already; what would read out of bounds is
+// How a chain is read from NumPy arrays. Python has validated everything already; what would read out of bounds is
 // checked again here.
 #pragma once
 

@@ -60,7 +60,7 @@ inline py::tuple run_steps(const Array<double>& taps, Index draw, int threads) {
 }
 
 // masses [side, n], factors [times, side]; logs [times]
-inline Array<double> run_tilted(const Array<double>& masses, const Array<double>& factors, double least) {
+inline Array<double> run_cumulants(const Array<double>& masses, const Array<double>& factors, double least) {
   require(masses.ndim() == 2 && factors.ndim() == 2 && masses.shape(0) == factors.shape(1), "masses must be [side, n], factors [times, side]");
   Array<double> logs(factors.shape(0));
   double* out = logs.mutable_data();
@@ -123,7 +123,7 @@ inline py::tuple run_dropped(const py::list& families, double relative, double a
 
 inline void bind_band(py::module_& m) {
   m.def("steps", &run_steps, py::arg("taps"), py::arg("draw"), py::arg("threads"));
-  m.def("tilted", &run_tilted, py::arg("masses"), py::arg("factors"), py::arg("least"));
+  m.def("cumulants", &run_cumulants, py::arg("masses"), py::arg("factors"), py::arg("least"));
   m.def("exponents", &run_exponents, py::arg("families"), py::arg("relative"), py::arg("absolute"), py::arg("whole"), py::arg("places"));
   m.def("dropped", &run_dropped, py::arg("families"), py::arg("relative"), py::arg("absolute"), py::arg("std"), py::arg("shape"), py::arg("band"),
         py::arg("budget"), py::arg("most_cells"));

@@ -1,10 +1,10 @@
 """Every Fourier transform of the package goes through here: ducc0's where it is installed, else SciPy's; `ERFFAST_FFT` names one.
 
-ducc0 takes a third of the time. Its last bits depend on which lines are transformed together, and so on the number of its threads and on
-how many images there are (seen with version 0.42). So it is called with blocks of lines that depend on nothing but the shape of one
-image, columns and then rows, each by one thread; what shares out the blocks are threads of our own, which end before the answer
-is returned. An image's bits depend on nothing but its spectrum then. SciPy's do not in any case, and blocks of lines make it slower.
-Results of the two differ in their last bits.
+ducc0 takes a fifth to a half of the time. Its last bits depend on which lines are transformed together, and so on the number of its
+threads and on how many images there are (seen with version 0.42). So it is called with blocks of lines that depend on nothing but
+the shape of one image, columns and then rows, each by one thread; what shares out the blocks are threads of our own, which end
+before the answer is returned. An image's bits depend on nothing but its spectrum then. SciPy's do not in any case, and blocks of
+lines make it slower. Results of the two differ in their last bits.
 """
 
 from __future__ import annotations

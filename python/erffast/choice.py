@@ -119,10 +119,10 @@ def _non_negative(chain: Chain, request: Request, factors: Factors | None) -> Ch
         return Choice("separable", "float64", cost, per_pixel, factors, reason)
     if request.engine == "direct":
         return Choice("direct", request.dtype, 0.0, per_pixel, None, _asked("direct"))
-    if not per_pixel and _band_pays(chain):
+    if not per_pixel and _band_pays(chain, every_pixel=False):
         reason = "without negative taps only low frequencies survive the depth, and errors may be relative to the peak"
         return Choice("spectral", "float64", 0.0, False, None, reason)
-    if per_pixel and request.window != "full" and _tilts_pay(chain):
+    if per_pixel and request.window != "full" and _band_pays(chain, every_pixel=True):
         reason = "without negative taps, tilted bands certify every pixel of a window, for less than all layers of so deep a chain cost"
         return Choice("spectral", "float64", 0.0, True, None, reason)
     return _layers_without_negative_taps(request, per_pixel)
@@ -134,18 +134,12 @@ def _layers_without_negative_taps(request: Request, per_pixel: bool) -> Choice:
     )
 
 
-def _band_pays(chain: Chain) -> bool:
-    from .spectral.cost import band_pays
+def _band_pays(chain: Chain, *, every_pixel: bool) -> bool:
+    """Whether a band of frequencies, or for every pixel tiles of tilted ones, takes less time than all layers."""
+    from .spectral.cost import band_pays, tilts_pay
     from .spectral.transfer import obstacle
 
-    return chain.ndim == 2 and not obstacle(chain) and band_pays(chain)
-
-
-def _tilts_pay(chain: Chain) -> bool:
-    from .spectral.cost import tilts_pay
-    from .spectral.transfer import obstacle
-
-    return chain.ndim == 2 and not obstacle(chain) and tilts_pay(chain)
+    return chain.ndim == 2 and not obstacle(chain) and (tilts_pay if every_pixel else band_pays)(chain)
 
 
 # ------------------------------------------------------------------------------------------------ signed

@@ -6,6 +6,7 @@ The direct engine runs all axes in one image; the separable engine runs one imag
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,8 +68,8 @@ class Outcome:
 
     def along(self, axis: int) -> Outcome:
         """The same images, for another axis."""
-        other = object.__new__(type(self))
-        vars(other).update(vars(self), axes=(axis,))
+        other = copy.copy(self)
+        other.axes = (axis,)
         return other
 
     @property

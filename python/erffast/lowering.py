@@ -142,7 +142,7 @@ def _variance_steps(places: Sequence[Place], ndim: int) -> tuple[list[Step], Dec
             gain *= total**-item.count
             steps.append(item.step(kernel[None, None, None, None]))
         elif isinstance(layer, AvgPool) and closed:
-            only = replace(item, kernel=(1,) * ndim, padding=item.padding)
+            only = replace(item, kernel=(1,) * ndim)
             steps.append(only.step(np.ones((1, 1, 1, 1, *only.kernel)), shared=True))
         elif isinstance(layer, AvgPool):
             gain *= Decimal(taps) ** (-2 * item.count)
@@ -160,15 +160,20 @@ def _variance_steps(places: Sequence[Place], ndim: int) -> tuple[list[Step], Dec
     return steps or [_identity(ndim)], gain, closed
 
 
+KEPT_ONES = 1024  # taps of a kernel that is kept for the next layer
+
+
 def _ones(item: Place) -> Array:
-    return _box_of_ones(item.kernel)
+    return (_kept_ones if math.prod(item.kernel) <= KEPT_ONES else _box_of_ones)(item.kernel)
 
 
-@lru_cache(maxsize=64)  # layer after layer has the same
 def _box_of_ones(kernel: tuple[int, ...]) -> Array:
     taps = np.ones((1, 1, 1, 1, *kernel))
     taps.flags.writeable = False
     return taps
+
+
+_kept_ones = lru_cache(maxsize=64)(_box_of_ones)  # layer after layer has the same
 
 
 def _identity(ndim: int) -> Step:

@@ -20,9 +20,9 @@ struct BandKernels {
                    double* products, std::int64_t* exponents);
 
   // A tile of an image symmetric in its waves: with e = sum over k, in order, of z[i][k][0] * waves[k][0][j], and o the same of
-  // index 1, left[i * pitch + j] = max(e + o, 0) and right[i * pitch - j] = max(e - o, 0). rows <= tile_rows, j < tile_columns;
+  // index 1, left[i * pitch + j] = max(e + o, 0) and right[i * pitch - j] = max(e - o, 0). j < tile_columns;
   // z [rows, n, 2], waves [n, 2, tile_columns]. extremes: the largest and smallest so far, before those below 0 became 0.
-  Index tile_rows, tile_columns;
+  Index tile_columns;
   void (*mirrored)(const double* z, Index rows, Index n, const double* waves, double* left, double* right, Index pitch, double* extremes);
 
   // Eight kernels side by side: taps [rows, columns, 8] are divided by their totals; lags [rows, 2 columns - 1, 8] gains

@@ -124,7 +124,7 @@ struct KernelTable {
   Kernels<double> f64;
 };
 
-inline constexpr Index overrun = 32;  // elements that `fir` may write and read past the end of a row
+inline constexpr Index overrun = 32;  // elements that `fir` and tiles may write and read past the end of a row
 
 template <class T>
 const Kernels<T>& kernels_of(const KernelTable& table);

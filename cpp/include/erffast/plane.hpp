@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
 
 #include "erffast/kernels.hpp"
 #include "erffast/memory.hpp"
@@ -81,7 +80,6 @@ class Plane {
 
   bool empty() const { return rect_.height <= 0 || rect_.width <= 0; }
   Index channels() const { return channels_; }
-  Index margin() const { return margin_; }
   const Rect& rect() const { return rect_; }
 
  private:

@@ -1,4 +1,4 @@
-// The direct engine: a chain of backward steps, layer by layer.
+// The direct engine: a chain of backward steps, groups of layers through the pipeline where they fit it, others one by one.
 //
 // The working image is rescaled by powers of two only, and for free: the factor that keeps the next peak below
 // 2**peak_exponent is multiplied into the taps, which is exact. Rows are shared out to threads; each pixel is one sum in a

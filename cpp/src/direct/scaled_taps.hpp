@@ -66,8 +66,6 @@ class ScaledTaps {
 
   double total() const { return total_; }
   Index terms() const { return terms_; }
-  Index size() const { return size_; }
-  const T* source() const { return source_; }
 
  private:
   const T* source_;

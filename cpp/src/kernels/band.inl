@@ -17,19 +17,6 @@ inline void store(std::int64_t* p, I v) { *reinterpret_cast<I*>(p) = v; }
 inline V larger(V a, V b) { return a > b ? a : b; }
 inline V smaller(V a, V b) { return a < b ? a : b; }
 
-constexpr std::int64_t magnitude_bits = 0x7fffffffffffffffLL;
-
-// The power of two of the larger magnitude, taken out of both; zeros stay.
-inline I normalise(V& a, V& b) {
-  const V x = (V)((I)a & (I{} + magnitude_bits)), y = (V)((I)b & (I{} + magnitude_bits));
-  I e = (I)larger(x, y) >> 52;
-  e = e == 0 ? I{} + 1023 : e;
-  const V scale = (V)((2046 - e) << 52);
-  a *= scale;
-  b *= scale;
-  return e - 1023;
-}
-
 // ------------------------------------------------------------------------------------------------ the product
 
 struct Sum {
@@ -273,6 +260,6 @@ void tilt(const double* masses, Index side, Index pitch, Index n, const double* 
 }  // namespace
 
 extern const BandKernels ERFFAST_BAND;
-const BandKernels ERFFAST_BAND = {lanes, compose, multiply, most_rows, across * lanes, mirrored, correlate, tilt};
+const BandKernels ERFFAST_BAND = {lanes, compose, multiply, across * lanes, mirrored, correlate, tilt};
 
 }  // namespace erffast

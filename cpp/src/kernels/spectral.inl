@@ -22,19 +22,6 @@
 namespace erffast {
 namespace {
 
-// Brings the larger component to [1, 2) and the powers of two into the exponent.
-inline void renormalise(Product& p, I& exponent) {
-  const I magnitude_bits = I{} + 0x7fffffffffffffffLL;
-  const V a = (V)((I)p.re & magnitude_bits), b = (V)((I)p.im & magnitude_bits);
-  const V largest = a > b ? a : b;
-  I e = (I)largest >> 52;
-  e = e == 0 ? I{} + 1023 : e;  // zero stays zero
-  const V scale = (V)((2046 - e) << 52);
-  p.re *= scale;
-  p.im *= scale;
-  exponent += e - 1023;
-}
-
 // The four real sums, even and odd j apart.
 struct Sums {
   V x[2], y[2], z[2], w[2];
@@ -130,7 +117,7 @@ void multiply_row(const double* coefficients, const Group* groups, Index n_group
       g += n;
       if (groups[g - 1].renormalise || g == n_groups) {
         for (int q = 0; q < 4; ++q) {
-          if (used(q)) renormalise(p[q], exponent[q]);
+          if (used(q)) exponent[q] += normalise(p[q].re, p[q].im);
         }
       }
     }

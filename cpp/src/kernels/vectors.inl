@@ -28,6 +28,18 @@ inline V rounded(V v) {
   return v;
 }
 
+// Brings the larger magnitude of a and b to [1, 2); returns the power of two taken out of both. Zeros stay.
+inline I normalise(V& a, V& b) {
+  const I magnitude_bits = I{} + 0x7fffffffffffffffLL;
+  const V x = (V)((I)a & magnitude_bits), y = (V)((I)b & magnitude_bits);
+  I e = (I)(x > y ? x : y) >> 52;
+  e = e == 0 ? I{} + 1023 : e;
+  const V scale = (V)((2046 - e) << 52);
+  a *= scale;
+  b *= scale;
+  return e - 1023;
+}
+
 template <Index... K>
 struct Lanes {
   typedef std::int32_t I32 __attribute__((vector_size(lanes * sizeof(std::int32_t)), aligned(4), may_alias));

@@ -24,7 +24,7 @@ namespace {
 
 constexpr Index cached_coefficients = 1 << 12;  // doubles: with the products of some columns they stay in the first-level cache
 constexpr Index most_tasks = 64, least_layers = 64;
-constexpr Index rows_at_once = 8;  // what pieces are counted by: the vectors of all instruction sets divide it
+constexpr Index rows_counted = 8;  // what pieces are counted by: the vectors of all instruction sets divide it
 // Bits by which products may grow between two renormalisations: taps are below 1, so a kernel gains at most log2 of its size.
 constexpr double safe_bits = 300;
 
@@ -39,7 +39,7 @@ class BandProduct {
     }
     rows_ = f.band[0] + 1;
     blocks_ = (rows_ + lanes_ - 1) / lanes_;
-    pieces_ = std::clamp<Index>(most_tasks / (draws * ((rows_ + rows_at_once - 1) / rows_at_once)), 1, (count_ + least_layers - 1) / least_layers);
+    pieces_ = std::clamp<Index>(most_tasks / (draws * ((rows_ + rows_counted - 1) / rows_counted)), 1, (count_ + least_layers - 1) / least_layers);
   }
 
   void run(Team& team) {

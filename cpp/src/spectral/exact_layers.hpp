@@ -31,10 +31,10 @@ class ExactNumbers {
     const double* p = parts_.data() + i;
     return {{p[0], p[n_]}, {p[2 * n_], p[3 * n_]}};
   }
-  // += weight * other
-  void add(double weight, const ExactNumbers& other, const ExactKernels& kernels) {
-    kernels.add_scaled(part(0), part(1), other.part(0), other.part(1), weight, n_);
-    kernels.add_scaled(part(2), part(3), other.part(2), other.part(3), weight, n_);
+  // += other
+  void add(const ExactNumbers& other, const ExactKernels& kernels) {
+    kernels.add_scaled(part(0), part(1), other.part(0), other.part(1), 1.0, n_);
+    kernels.add_scaled(part(2), part(3), other.part(2), other.part(3), 1.0, n_);
   }
 
  private:

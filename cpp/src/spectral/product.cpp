@@ -11,7 +11,6 @@
 #include <cmath>
 #include <map>
 #include <memory>
-#include <thread>
 
 #include "aligned.hpp"
 #include "erffast/kernels.hpp"

@@ -129,7 +129,7 @@ class Powers {
       ExactNumbers column(last - first);
       for (Index i = 0; i < last - first; ++i) column.set(i, c);
       kernels_.multiply_complex(turns.parts(), column.parts(), turns.size());
-      sum.add(1.0, turns, kernels_);
+      sum.add(turns, kernels_);
     }
     return sum;
   }

@@ -122,7 +122,7 @@ class _Part:
         factors = np.exp(t[:, None] * (self.steps - largest))  # exponents are never positive
         logs, roundings = np.zeros(len(t)), np.full(len(t), self._layers * self._roundings)
         if self._once.shape[1]:
-            logs += _backend.TILTED(self._once, factors, FLOOR)
+            logs += _backend.CUMULANTS(self._once, factors, FLOOR)
         if len(self._counts):
             each = np.log(np.maximum(factors @ self._often, FLOOR)) @ self._counts
             logs += each

@@ -31,6 +31,8 @@ class Plan:
     certificate : Certificate
     roundings : float
         Bound on the rounding errors of all transfer functions, in units of 2**-53.
+    mean : float64 [2]
+        Mean position of the mass, in pixels.
     log_peak : float
         Logarithm of the largest pixel of the window: a guess, until it is known. What is planned with it is verified afterwards.
     """

@@ -33,9 +33,9 @@ from ..cropping import SUMS
 from ..errors import AccuracyError
 from ..execution import Resources, reserve
 from . import band
-from .laws import families
+from .laws import families, positions
 from .plan import Plan
-from .transfer import Layers, Transfer, transfer
+from .transfer import Layers, Transfer, scaled, transfer
 from .windows import Windows
 
 Array = NDArray[np.float64]
@@ -59,8 +59,8 @@ TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
-class Tile:
-    """Pixels of a box computed with a tilt, the tilt taken off.
+class Untilted:
+    """Pixels of a tile, the tilt taken off.
 
     Attributes
     ----------
@@ -70,7 +70,6 @@ class Tile:
         Bound, relative to each pixel.
     """
 
-    box: Box
     pixels: Array
     exponent: int
     error: float
@@ -106,7 +105,7 @@ def run_tilted(chain: Chain, *, box: Box | None, tol: float, resources: Resource
     """
     parts = transfer(chain)
     singles = [_single(parts, draw) for draw in range(parts.draws)]
-    plans = [Plan(families(single, 0)) for single in singles]
+    plans = [Plan(families(single, 0, resources.threads)) for single in singles]
     crop = box or band.window(plans, parts.origin, tol)
     _require_reached(chain, crop)
     images = reserve((parts.draws, *(b - a + 1 for a, b in zip(*crop, strict=True))), "float64", resources.remedy)
@@ -183,7 +182,7 @@ class _Draw:
     def _distance(self, box: Box) -> float:
         return float(np.linalg.norm((_middle(box) - self._plan.mean) / (self._std + 1)))
 
-    def _tile(self, box: Box) -> Tile | None:
+    def _tile(self, box: Box) -> Untilted | None:
         """A tile, or None where some pixel of it is not certain enough."""
         found = self._tilted(_middle(box))
         if found is None:
@@ -191,7 +190,6 @@ class _Draw:
         parts, plan, tilt = found
         (top, left), (bottom, right) = box
         pixels = np.empty((bottom - top + 1, right - left + 1))
-        plan.guess_peak(box)
         try:
             (account,), exponents = band.certified(parts, [plan], box, self._left_out, self._resources)
         except AccuracyError:
@@ -203,7 +201,7 @@ class _Draw:
             return None
         error = (certain / (least - certain) + (self._taps + FACTOR_ROUNDINGS) * ROUNDOFF) * (1 + 1e-6)
         exponent = _take_off(pixels, box, tilt)
-        return Tile(box, pixels, exponent + int(exponents[0] + parts.exponents[0]), error)
+        return Untilted(pixels, exponent + int(exponents[0] + parts.exponents[0]), error)
 
     def _tilted(self, middle: Array) -> tuple[Transfer, Plan, Tilt] | None:
         """The chain whose image has its mean near a pixel: the tilt of a Gaussian, corrected where it is not one."""
@@ -215,7 +213,7 @@ class _Draw:
             parts = _with_tilt(self._parts, tilt)
             if parts is None:
                 return None
-            plan = Plan(families(parts, 0))
+            plan = Plan(families(parts, 0, self._resources.threads))
             if (np.abs(middle - plan.mean) <= OFF_CENTRE * self._std + 1).all():
                 return parts, plan, tilt
             theta = theta + _tilt_for(plan, middle)
@@ -259,12 +257,9 @@ def _with_tilt(parts: Transfer, tilt: Tilt) -> Transfer | None:
         if any(abs(math.log(tilt[a])) * n * layer.spacing[a] > STEEPEST for a, n in enumerate(layer.taps.shape[2:])):
             return None
         factors = [
-            np.array([math.pow(tilt[a], (i - (n - 1) // 2) * layer.spacing[a]) for i in range(n)])
-            for a, n in enumerate(layer.taps.shape[2:])
+            np.array([math.pow(tilt[a], at) for at in positions(n, layer.spacing[a]).tolist()]) for a, n in enumerate(layer.taps.shape[2:])
         ]
-        taps = layer.taps * np.multiply.outer(*factors)
-        shifts = np.frexp(taps.max(axis=(2, 3)))[1].astype(np.int64)
-        taps = np.ldexp(taps, -shifts[:, :, None, None])
+        taps, shifts = scaled(layer.taps * np.multiply.outer(*factors))
         if ((taps < TINY) & (layer.taps > 0)).any():
             return None
         layers.append(Layers(taps, layer.spacing, layer.count))

@@ -146,7 +146,7 @@ def _made(chain: Chain, axis: int | None, factors: Sequence[tuple[Array, ...]] |
     exponents = np.zeros(chain.draws or 1, dtype=np.int64)
     for index, step in reversed(list(enumerate(chain.steps))):
         kernels = step.kernels[:, :, 0, 0] if factors is None else factors[index][axis or 0]
-        taps, shifts = _scaled(kernels.reshape(*kernels.shape[:2], *((1,) * (2 - len(axes))), *kernels.shape[2:]))
+        taps, shifts = scaled(kernels.reshape(*kernels.shape[:2], *((1,) * (2 - len(axes))), *kernels.shape[2:]))
         exponents += shifts.sum(axis=0) * (step.count // len(shifts))
         for piece, count, strides in _pieces(taps, step):
             spacing = tuple(jump[a] * step.dilation[a] for a in axes)
@@ -215,7 +215,7 @@ def _repeated(taps: Array, count: int, stride: tuple[int, ...]) -> Iterable[tupl
         yield np.repeat(taps, count, axis=0), 1, stride
 
 
-def _scaled(kernels: Array) -> tuple[Array, NDArray[np.int64]]:
+def scaled(kernels: Array) -> tuple[Array, NDArray[np.int64]]:
     """Kernels [n, draws, rows, columns] with their largest tap in [0.5, 1), and the powers of two taken out, [n, draws]."""
     flat = kernels.reshape(*kernels.shape[:2], -1)
     shifts = np.frexp(np.maximum(flat.max(axis=2), -flat.min(axis=2)))[1].astype(np.int64)
