@@ -27,7 +27,7 @@ POSITIVE = RNG.random((300, 3, 3))
 TOO_MUCH: dict[str, tuple[str, Callable[[], Any], str]] = {
     "signed full image": (
         "64K",
-        lambda: ef.gradient(ef.parse("conv3 * 50"), SIGNED),
+        lambda: ef.gradient(ef.parse("conv3 * 50"), SIGNED, engine="direct"),
         r"a receptive field of 101 x 101 pixels needs 239 KiB, and 64 KiB are available; use dtype=\"float32\" or fewer layers",
     ),
     "signed draws": (
