@@ -36,7 +36,8 @@ _HOME = {
     **dict.fromkeys(["from_onnx", "from_torch", "measure", "simulate"], "_later"),
     **dict.fromkeys(["Report", "analyze"], "report"),
     **dict.fromkeys(["AccuracyError", "BackendUnavailable"], "errors"),
-    **dict.fromkeys(["available_devices", "build_info"], "_backend"),
+    "available_devices": "_devices",
+    "build_info": "_backend",
     "ERF": "result",
     "cite": "_about",
     "compare": "plotting",
@@ -51,8 +52,8 @@ if TYPE_CHECKING:
     from . import reference as reference
     from ._about import __version__ as __version__
     from ._about import cite as cite
-    from ._backend import available_devices as available_devices
     from ._backend import build_info as build_info
+    from ._devices import available_devices as available_devices
     from ._later import from_onnx as from_onnx
     from ._later import from_torch as from_torch
     from ._later import measure as measure

@@ -1,8 +1,9 @@
-"""The native engines and the resources they may use: devices, threads, memory."""
+"""The native functions and the resources they may use: threads, memory."""
 
 from __future__ import annotations
 
 import functools
+import importlib.util
 import math
 import os
 import sys
@@ -13,10 +14,9 @@ from numpy.typing import NDArray
 
 from . import _core
 from ._validate import integer
-from .errors import BackendUnavailable
 
 # These have the same signatures in every backend. "extended": double-double arithmetic, with taps and answers in float64.
-PROPAGATE: dict[str, Any] = {"float32": _core.propagate_f32, "float64": _core.propagate_f64, "extended": _core.propagate_x64}
+PROPAGATE = {"float32": "propagate_f32", "float64": "propagate_f64", "extended": "propagate_x64"}
 SPECTRUM = _core.spectrum
 QUANTILES = _core.quantiles
 SAMPLE = _core.sample
@@ -34,19 +34,12 @@ def build_info() -> dict[str, Any]:
     """Facts about this build: version, compiler, build type and the instruction set in use."""
     import platform
 
-    return {**_core.build_info(), "python": platform.python_version(), "numpy": np.__version__, "cuda": False}
+    return {**_core.build_info(), "python": platform.python_version(), "numpy": np.__version__, "cuda": _has_cuda()}
 
 
-def available_devices() -> dict[str, str]:
-    """Each device by name, with "ready" or the reason why it cannot be used."""
-    return {"cpu": "ready", "cuda": "this version has no CUDA backend"}
-
-
-def require_device(device: str) -> str:
-    """The device to run on. "auto" is the CPU, where host arrays are."""
-    if device == "cuda":
-        raise BackendUnavailable(f'device="cuda" cannot be used: {available_devices()["cuda"]}; use device="cpu" or "auto"')
-    return "cpu"
+def _has_cuda() -> bool:
+    """Whether the module for GPUs was built; it is not loaded."""
+    return importlib.util.find_spec("erffast._cuda") is not None
 
 
 # ------------------------------------------------------------------------------------------------ threads
@@ -165,9 +158,9 @@ def require_memory(needed: int, what: str, remedy: str) -> int:
     return limit
 
 
-def shortage(needed: int, limit: int, what: str, remedy: str) -> MemoryError:
+def shortage(needed: int, limit: int, what: str, remedy: str, where: str = "") -> MemoryError:
     """The error that says what does not fit, and what would."""
-    return MemoryError(f"{what} needs {readable_bytes(needed)}, and {readable_bytes(limit)} are available; {remedy}")
+    return MemoryError(f"{what} needs {readable_bytes(needed)}, and {readable_bytes(limit)} are available{where}; {remedy}")
 
 
 def readable_bytes(count: int) -> str:

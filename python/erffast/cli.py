@@ -127,13 +127,21 @@ def _show(args: argparse.Namespace) -> int:
 
 def _info(args: argparse.Namespace) -> int:
     from . import available_devices, build_info
+    from ._devices import gpus
     from ._tables import Table
 
     build = [(str(key), str(value)) for key, value in build_info().items()]
     devices = list(available_devices().items())
+    devices += [(f"cuda, GPU {i}", _described(gpu)) for i, gpu in enumerate(gpus())]
     print(Table(f"erffast {_version()}", ("", ""), build, left=(0, 1)).as_text())
     print("\n" + Table("Devices", ("", ""), devices, left=(0, 1)).as_text())
     return 0
+
+
+def _described(gpu: dict[str, Any]) -> str:
+    from ._backend import readable_bytes
+
+    return f"{gpu['name']}, compute capability {gpu['compute_capability']}, {readable_bytes(gpu['memory'])}"
 
 
 def _bench(args: argparse.Namespace) -> int:

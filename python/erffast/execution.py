@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _backend
+from . import _backend, _core, _devices
 from ._progress import Meter
 from .chain import Box, Chain, Step
 
@@ -32,9 +32,19 @@ class Resources:
     """What a run may use."""
 
     threads: int
-    memory: int  # bytes
+    memory: int  # bytes, on the device
     meter: Meter | None
     remedy: str  # what would fit, for MemoryError
+    native: Any = _core  # module of the device
+
+    def require(self, needed: int, what: str) -> int:
+        """MemoryError, before anything is allocated, where `needed` bytes do not fit the device; returns what would."""
+        free = _devices.free_memory(self.native)
+        if free is None:
+            return _backend.require_memory(needed, what, self.remedy)
+        if needed > free:
+            raise _backend.shortage(needed, free, what, self.remedy, where=" on the GPU")
+        return free
 
 
 class Outcome:
@@ -256,7 +266,7 @@ def _propagate(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...], dt
         _require_memory(chain, axes, dtype, draws, resources)
     runs = [_run(step, taps, axes, exact=dtype == "extended") for step, taps in zip(chain.steps, kernels, strict=True)]
     try:
-        images = _backend.PROPAGATE[dtype](
+        images = getattr(resources.native, _backend.PROPAGATE[dtype])(
             runs, native_unit, chain.channels, draws, chain.non_negative, trim, resources.threads, limit, resources.meter
         )
     except MemoryError as exc:
@@ -285,4 +295,4 @@ def _require_memory(chain: Chain, axes: tuple[int, ...], dtype: str, draws: int,
     images = 2 * (2 if dtype == "extended" else 1) * max(channels, chain.channels) * alone
     needed = (images * working + (answer if draws > 1 else 0) + answer) * np.dtype(_stored(dtype)).itemsize
     box = " x ".join(str(chain.field.size[a]) for a in axes)
-    _backend.require_memory(int(needed), f"a receptive field of {box} pixels{f' for {draws} draws' if draws > 1 else ''}", resources.remedy)
+    resources.require(int(needed), f"a receptive field of {box} pixels{f' for {draws} draws' if draws > 1 else ''}")

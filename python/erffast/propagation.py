@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _backend, cropping, execution, separability
+from . import _backend, _devices, cropping, execution, separability
 from . import _validate as check
 from ._progress import Progress, meter
 from ._validate import Ints
@@ -48,6 +48,7 @@ class Request:
     engine: str
     period: str
     dtype: str
+    native: Any  # module of the device
     threads: int
     progress: Progress
 
@@ -218,10 +219,10 @@ def _request(
     check.choice(accuracy, "accuracy", ("auto", "pixel", "peak"))
     check.choice(engine, "engine", ("auto", "direct", "separable", "spectral"))
     check.choice(period, "period", ("auto", "full"))
-    check.choice(device, "device", ("auto", "cpu", "cuda"))
-    _backend.require_device(device)
+    check.choice(device, "device", _devices.NAMES)
+    native = _devices.native(device)
     check.choice(dtype, "dtype", ("float64", "float32"))
-    return Request(window, tol, accuracy, engine, period, dtype, _backend.thread_count(threads), progress)
+    return Request(window, tol, accuracy, engine, period, dtype, native, _backend.thread_count(threads), progress)
 
 
 # ------------------------------------------------------------------------------------------------ one chain
@@ -238,8 +239,9 @@ def _solve(chain: Chain, request: Request) -> ERF:
 
 def _carried_out(chain: Chain, request: Request, choice: Choice) -> ERF:
     with meter(request.progress) as counted:
-        limit = _backend.memory_limit(_most_bytes(chain, request, choice))
-        resources = Resources(request.threads, limit, counted, _remedy(chain, request, choice))
+        free = _devices.free_memory(request.native)
+        limit = _backend.memory_limit(_most_bytes(chain, request, choice)) if free is None else free
+        resources = Resources(request.threads, limit, counted, _remedy(chain, request, choice), request.native)
         outcomes, crop = _run(chain, request, choice, resources)
     return _result(chain, request, outcomes, crop, choice)
 
@@ -357,6 +359,7 @@ def _result(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choi
         error_is_bound=error_is_bound,
         accuracy="pixel" if choice.per_pixel else "peak",
         engine=choice.engine,
+        device=_devices.name_of(request.native),
         reason=choice.reason,
         dead=alive.count(False),
         unit=chain.unit,

@@ -1,0 +1,52 @@
+# The extension module _cuda, where a CUDA compiler is found: ERFFAST_CUDA=AUTO, ON (an error without one) or OFF.
+# ERFFAST_CUDA_ARCHITECTURES (cache or environment): all-major (default: every architecture, and what later ones can translate),
+# native (this machine's GPU), or numbers such as 90.
+set(ERFFAST_CUDA AUTO CACHE STRING "Build the CUDA backend: AUTO, ON or OFF")
+set_property(CACHE ERFFAST_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(ERFFAST_CUDA_ARCHITECTURES "$ENV{ERFFAST_CUDA_ARCHITECTURES}" CACHE STRING "GPU architectures to compile for; empty: all-major")
+
+# Sets ERFFAST_CUDA_FOUND.
+function(erffast_find_cuda)
+  set(ERFFAST_CUDA_FOUND OFF PARENT_SCOPE)
+  if(NOT ERFFAST_CUDA MATCHES "^(AUTO|ON|OFF)$")
+    message(FATAL_ERROR "ERFFAST_CUDA must be AUTO, ON or OFF, not ${ERFFAST_CUDA}")
+  endif()
+  if(ERFFAST_CUDA STREQUAL OFF)
+    return()
+  endif()
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(NOT CMAKE_CUDA_COMPILER)
+    if(ERFFAST_CUDA STREQUAL ON)
+      message(FATAL_ERROR "ERFFAST_CUDA=ON, but no CUDA compiler was found: put nvcc on the PATH, or set CUDACXX to it")
+    endif()
+    return()
+  endif()
+  set(ERFFAST_CUDA_FOUND ON PARENT_SCOPE)
+endfunction()
+
+macro(erffast_cuda_module)
+  if(NOT ERFFAST_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES all-major)
+  else()
+    set(CMAKE_CUDA_ARCHITECTURES ${ERFFAST_CUDA_ARCHITECTURES})
+  endif()
+  enable_language(CUDA)
+  find_package(CUDAToolkit REQUIRED)
+  include(cmake/cuda_sources.cmake)
+  pybind11_add_module(_cuda MODULE NO_EXTRAS ${ERFFAST_CUDA_SOURCES})
+  target_include_directories(_cuda PRIVATE cuda cpp/src cpp/bindings)
+  target_compile_features(_cuda PRIVATE cuda_std_20)
+  # The runtime is linked statically: the module imports without a driver, and says so when it is asked.
+  set_target_properties(_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static CUDA_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden)
+  target_link_libraries(_cuda PRIVATE erffast_engine CUDA::cudart_static)
+  # Sums are written as explicit fused multiply-adds, as on the CPU; what is not stays apart.
+  target_compile_options(_cuda PRIVATE
+    $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false>
+    $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra>
+    $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-ffp-contract=off>)
+  if(ERFFAST_WERROR)
+    target_compile_options(_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings> $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
+  endif()
+  install(TARGETS _cuda LIBRARY DESTINATION erffast)
+endmacro()

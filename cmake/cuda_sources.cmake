@@ -1,0 +1,4 @@
+# The files of _cuda, from the root; compiled by nvcc, and for the tests by a C++ compiler (tests/cuda_emulation).
+set(ERFFAST_CUDA_SOURCES
+  cuda/devices.cpp
+  cuda/module.cpp)

@@ -1,0 +1,36 @@
+// What GPUs there are, and why there are none.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <string>
+#include <vector>
+
+#include "erffast/step.hpp"
+
+namespace erffast::cuda {
+
+struct Device {
+  std::string name;
+  int major, minor;      // compute capability
+  int multiprocessors;
+  Index memory;          // bytes
+  Index shared_memory;   // bytes that one block may ask for
+};
+
+struct Devices {
+  cudaError_t error;     // of asking; cudaSuccess where there is a device
+  int driver, runtime;   // CUDA versions, 1000 * major + 10 * minor; driver 0: there is none
+  std::vector<Device> found;
+};
+
+// Never throws: without a driver or a device it says so. Does not touch a device's memory.
+Devices devices();
+
+// Bytes free and in all on the current device. Throws DeviceError.
+struct FreeMemory {
+  Index free, total;
+};
+FreeMemory free_memory();
+
+}  // namespace erffast::cuda

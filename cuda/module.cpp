@@ -1,0 +1,51 @@
+// Table of contents of erffast._cuda: the functions of _core that run on a GPU, with the same signatures.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "check.hpp"
+#include "devices.hpp"
+
+namespace py = pybind11;
+
+namespace {
+
+// Python's BackendUnavailable for what the GPU refuses.
+void translate(std::exception_ptr raised) {
+  try {
+    if (raised) std::rethrow_exception(raised);
+  } catch (const erffast::cuda::DeviceError& error) {
+    py::set_error(py::module_::import("erffast.errors").attr("BackendUnavailable"), error.what());
+  }
+}
+
+py::dict devices() {
+  const erffast::cuda::Devices all = erffast::cuda::devices();
+  py::list found;
+  for (const erffast::cuda::Device& d : all.found) {
+    py::dict device;
+    device["name"] = d.name;
+    device["compute_capability"] = std::to_string(d.major) + "." + std::to_string(d.minor);
+    device["multiprocessors"] = d.multiprocessors;
+    device["memory"] = d.memory;
+    found.append(device);
+  }
+  py::dict result;
+  result["error"] = all.error == cudaSuccess ? "" : cudaGetErrorName(all.error);
+  result["message"] = all.error == cudaSuccess ? "" : cudaGetErrorString(all.error);
+  result["driver"] = all.driver;
+  result["runtime"] = all.runtime;
+  result["devices"] = found;
+  return result;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_cuda, m) {
+  m.doc() = "Native CUDA engines of erffast; use the functions of the package instead.";
+  py::register_exception_translator(&translate);
+  m.def("devices", &devices);
+  m.def("free_memory", [] {
+    const erffast::cuda::FreeMemory memory = erffast::cuda::free_memory();
+    return std::make_pair(memory.free, memory.total);
+  });
+}
