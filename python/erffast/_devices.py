@@ -53,6 +53,11 @@ def free_memory(module: Any) -> int | None:
     return None if module is _core else int(module.free_memory()[0])
 
 
+def take_device_seconds(module: Any) -> float | None:
+    """Seconds that this thread's work took on a module's GPU since this was last asked; None for the CPU's module."""
+    return None if module is _core else float(module.take_device_seconds())
+
+
 @functools.cache
 def _cuda() -> tuple[Any, str]:
     """The module, and why it cannot be used; an empty reason where it can."""
