@@ -18,14 +18,16 @@ from .errors import BackendUnavailable
 NAMES = ("auto", "cpu", "cuda")
 
 
-def native(device: str) -> Any:
+def native(device: str, *, weights_on_gpu: bool = False) -> Any:
     """The native module for `device`; `BackendUnavailable` with the reason and the remedy where it cannot run.
 
-    "auto" is the CPU: arrays are there, and results are wanted there.
+    "auto" is where the weights are, as far as that can be used; without weights the CPU, for results are wanted there.
     """
-    if device != "cuda":
+    if device == "cpu" or (device == "auto" and not weights_on_gpu):
         return _core
     module, reason = _cuda()
+    if reason and device == "auto":
+        return _core
     if reason:
         raise BackendUnavailable(f'device="cuda" cannot be used: {reason}; or use device="cpu"')
     return module

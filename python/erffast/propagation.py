@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _backend, _devices, cropping, execution, separability
 from . import _validate as check
+from ._foreign import on_gpu
 from ._progress import Progress, meter
 from ._validate import Ints
 from .chain import GAINS, Box, Chain
@@ -96,6 +97,8 @@ def variance(
     period : "auto" or "full"
         For signed kernels in the spectral engine: the smallest period that holds the image, or its whole support.
     device : "auto", "cpu" or "cuda"
+        "auto": where the weights are, so that torch tensors and CuPy arrays on a GPU are worked on there if this copy can; else the
+        CPU. "cuda" by name never falls back.
     dtype : "float64" or "float32"
         Of the image and the arithmetic of the direct engine.
     threads : int
@@ -201,12 +204,22 @@ def gradient(
     >>> (np.asarray(erf), erf.origin)
     (array([ 1.,  2.,  2., -2., -3.]), (-2,))
     """
-    request = _request(window, tol, accuracy, engine, period, device, dtype, threads, progress)
+    request = _request(window, tol, accuracy, engine, period, device, dtype, threads, progress, weights_on_gpu=on_gpu(weights))
     return _solve(lower_gradient(net, weights, input_size, unit, layer), request)
 
 
 def _request(
-    window: Any, tol: Any, accuracy: Any, engine: Any, period: Any, device: Any, dtype: Any, threads: Any, progress: Any
+    window: Any,
+    tol: Any,
+    accuracy: Any,
+    engine: Any,
+    period: Any,
+    device: Any,
+    dtype: Any,
+    threads: Any,
+    progress: Any,
+    *,
+    weights_on_gpu: bool = False,
 ) -> Request:
     if isinstance(window, str):
         if window not in ("auto", "full"):
@@ -220,7 +233,7 @@ def _request(
     check.choice(engine, "engine", ("auto", "direct", "separable", "spectral"))
     check.choice(period, "period", ("auto", "full"))
     check.choice(device, "device", _devices.NAMES)
-    native = _devices.native(device)
+    native = _devices.native(device, weights_on_gpu=weights_on_gpu)
     check.choice(dtype, "dtype", ("float64", "float32"))
     return Request(window, tol, accuracy, engine, period, dtype, native, _backend.thread_count(threads), progress)
 
