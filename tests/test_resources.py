@@ -46,9 +46,9 @@ TOO_MUCH: dict[str, tuple[str, Callable[[], Any], str]] = {
         r"a period of 6.. x 6.. pixels needs .* MiB, and 4 MiB are available; use period=\"auto\"",
     ),
     "period of many signed draws": (
-        "512K",
+        "40K",
         lambda: ef.gradient(ef.parse("conv3 * 50"), np.stack([SIGNED] * 60), engine="spectral", window=9),
-        r"a period of .* pixels for 60 draws needs .*iB, and 512 KiB are available; use fewer draws at a time",
+        r"a period of .* pixels for 60 draws needs .*iB, and 40 KiB are available; use fewer draws at a time",
     ),
     "full window of a positive chain": (
         "1M",
@@ -101,6 +101,13 @@ TOO_MUCH: dict[str, tuple[str, Callable[[], Any], str]] = {
         r"the two working images need \d+ bytes, and 0 bytes are available; use fewer layers",
     ),
 }
+
+
+def test_images_of_signed_draws_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = np.stack([SIGNED] * 60)
+    wanted = ef.gradient(ef.parse("conv3 * 50"), weights, engine="spectral", window=9)
+    monkeypatch.setenv("ERFFAST_MEMORY_LIMIT", "256K")  # 60 periods of 25 x 28 pixels take 328 KiB
+    np.testing.assert_array_equal(ef.gradient(ef.parse("conv3 * 50"), weights, engine="spectral", window=9).image, wanted.image)
 
 
 @pytest.mark.parametrize("case", TOO_MUCH)

@@ -22,6 +22,7 @@ QUANTILES = _core.quantiles
 SAMPLE = _core.sample
 PLACE: dict[str, Any] = {"float32": _core.place_f32, "float64": _core.place_f64}
 COMBINE = _core.combine
+WEIGH = _core.weigh
 SYNTHESIS = _core.synthesis
 STEPS = _core.steps
 CUMULANTS = _core.cumulants
@@ -183,7 +184,8 @@ def combine(weights: NDArray[np.float64], lines: NDArray[np.float64], out: NDArr
 
     The same bits for any number of threads, and no thread waits for more afterwards.
     """
-    COMBINE(np.ascontiguousarray(weights), np.pad(lines, ((0, 0), (0, -lines.shape[1] % COLUMNS))), out, threads)
+    missing = -lines.shape[1] % COLUMNS
+    COMBINE(np.ascontiguousarray(weights), np.pad(lines, ((0, 0), (0, missing))) if missing else lines, out, threads)
 
 
 # ------------------------------------------------------------------------------------------------ images

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _backend
 from .errors import BackendUnavailable
 
 Real = NDArray[np.float64]
@@ -67,9 +68,7 @@ def inverse(values: Complex, shape: tuple[int, int], threads: int) -> Inverse:
     peaks, energies = np.empty((len(values), shape[0])), np.empty((len(values), shape[0]))
 
     def look(images: Real, block: Block) -> None:
-        part = images[block]
-        peaks[block] = np.maximum(part.max(axis=1), -part.min(axis=1))
-        np.einsum("yx,yx->y", part, part, out=energies[block])
+        _backend.WEIGH(images[block], peaks[block], energies[block])
 
     sharing = threads if values.size > ALONE else 1
     if library() == "ducc0":

@@ -154,6 +154,12 @@ def require_image(shape: tuple[int, ...], dtype: str, remedy: str, granted: int 
         raise _backend.shortage(needed, limit, f"an image of {' x '.join(map(str, shape[1:]))} pixels{draws}", remedy)
 
 
+def normalising(peak: float, scale: float) -> tuple[float, int]:
+    """What brings pixels times `scale` to a peak in [0.5, 1), `scale` included, and the power of two taken out; 0 for zeros."""
+    shift = math.frexp(peak * scale)[1]
+    return math.ldexp(scale, -shift) if peak > 0 else 0.0, shift
+
+
 def run_direct(chain: Chain, *, dtype: str, trim: float, resources: Resources) -> list[Outcome]:
     """The whole chain in one image.
 

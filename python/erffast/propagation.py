@@ -278,8 +278,12 @@ def _run_spectral(chain: Chain, request: Request, choice: Choice, box: Box | Non
     if chain.non_negative and chain.ndim == 2:
         run = spectral.run_tilted if choice.per_pixel else spectral.run_band
         return run(chain, box=box, tol=request.tol, resources=resources)
-    outcomes = spectral.run_signed(chain, request.tol, request.period, request.dtype, resources, choice.factors)
-    return outcomes, box or chain.box
+    box = box or chain.box
+    scale = _gain(chain.gain)[0]
+    outcomes = spectral.run_signed(
+        chain, request.tol, request.period, request.dtype, resources, box=box, scale=scale, factors=choice.factors
+    )
+    return outcomes, box
 
 
 def _most_bytes(chain: Chain, request: Request, choice: Choice) -> int:
@@ -346,8 +350,9 @@ def _result(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choi
     for index, outcome in enumerate(outcomes):
         # the constant gain's remainder multiplies the image here, once
         scale = mantissa if index == 0 else 1.0
-        shifts = [math.frexp(peak * scale)[1] for peak in outcome.peaks.tolist()]
-        factors = [math.ldexp(scale, -shift) if lives else 0.0 for shift, lives in zip(shifts, alive, strict=True)]
+        found = [execution.normalising(peak, scale) for peak in outcome.peaks.tolist()]
+        factors = [factor if lives else 0.0 for (factor, _), lives in zip(found, alive, strict=True)]
+        shifts = [shift for _, shift in found]
         written.append(outcome.write(crop, np.array(factors)))
         exponents = [sum(powers) for powers in zip(exponents, outcome.exponents.tolist(), shifts, strict=True)]
     lost, lost_is_bound = cropping.lost_share(chain, outcomes, crop, written)

@@ -25,12 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _backend, _fft
-from ..chain import Chain
+from ..chain import Box, Chain
 from ..errors import AccuracyError
-from ..execution import Resources
+from ..execution import Resources, normalising
 from ..separability import expected_deviation
 from . import probe
-from .image import Tile, TiledOutcome
+from .image import Answer, Tile, TiledOutcome
 from .transfer import Transfer, transfer
 
 Array = NDArray[np.float64]
@@ -47,6 +47,7 @@ COMPACT = 0.4  # of the whole support's pixels: a period with more costs as much
 FACTOR_SHARE = 4.0
 # Several draws are transformed together as long as that takes no more: enough work for all threads, and what malloc uses again.
 BATCH_BYTES = 2**25
+WRITTEN: Array = np.empty((0, 0))  # pixels that are kept no longer
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,20 @@ class Period:
 
 
 def run_signed(
-    chain: Chain, tol: float, period: str, dtype: str, resources: Resources, factors: Sequence[tuple[Array, ...]] | None = None
+    chain: Chain,
+    tol: float,
+    period: str,
+    dtype: str,
+    resources: Resources,
+    *,
+    box: Box | None = None,
+    scale: float = 1.0,
+    factors: Sequence[tuple[Array, ...]] | None = None,
 ) -> list[TiledOutcome]:
     """The image of a signed chain; with `factors`, kernels per axis, one profile for each axis.
 
-    Chains without negative taps can be run so too: pixels that rounding leaves below 0 are then 0.
+    Chains without negative taps can be run so too: pixels that rounding leaves below 0 are then 0. The images of others are
+    written as they are found, and not kept.
 
     Parameters
     ----------
@@ -72,9 +82,17 @@ def run_signed(
     period : "auto" or "full"
     dtype : str
         Of what is written; the arithmetic is float64.
+    box : Box, optional
+        What will be written; needed unless there are no negative taps, or `factors`.
+    scale : float
+        Multiplies the image there, before it is brought to a peak in [0.5, 1).
     """
     if factors is None:
-        outcome = _run(transfer(chain), tuple(range(chain.ndim)), tol, period, dtype, resources)
+        axes = tuple(range(chain.ndim))
+        if box is not None and not chain.non_negative:
+            found = transfer(chain)
+            return [_run(found, axes, tol, period, dtype, resources, Answer(found.draws, box, axes, dtype, resources), scale)]
+        outcome = _run(transfer(chain), axes, tol, period, dtype, resources)
         if chain.non_negative:
             for tile in outcome.tiles:
                 np.maximum(tile.pixels, 0.0, out=tile.pixels)
@@ -88,24 +106,42 @@ def run_signed(
     return outcomes
 
 
-def _run(found: Transfer, axes: tuple[int, ...], tol: float, period: str, dtype: str, resources: Resources) -> TiledOutcome:
-    """Every draw on a period of its own, so that a draw does not depend on the others; equal periods are run together."""
+def _run(
+    found: Transfer,
+    axes: tuple[int, ...],
+    tol: float,
+    period: str,
+    dtype: str,
+    resources: Resources,
+    answer: Answer | None = None,
+    scale: float = 1.0,
+) -> TiledOutcome:
+    """Every draw on a period of its own, so that a draw does not depend on the others; equal periods are run together.
+
+    Images are kept unless there is an `answer` to write them to.
+    """
     full = _full(found)
     pending = dict.fromkeys(range(found.draws), full) if period == "full" else dict(enumerate(first_periods(found)))
     tiles: dict[int, Tile] = {}
     while pending:
         shape = min(pending.values())
         alike = [draw for draw, other in pending.items() if other == shape]
-        count = _batch(found, len(pending), len(alike), shape, resources)
+        each = 8 * shape[0] * shape[1] if answer is None else answer.pixels[0].nbytes
+        count = _batch(found, len(pending), len(alike), shape, each, resources)
         for batch in (alike[i : i + count] for i in range(0, len(alike), count)):
+            done = {}
             for draw, result in zip(batch, _on_period(found, shape, batch, tol, resources), strict=True):
                 _require_accuracy(result.tile.error, tol)
                 if result.wrapped <= min(tol / 2, tol - result.tile.error):
-                    tiles[draw] = replace(result.tile, error=result.tile.error + result.wrapped)
+                    done[draw] = replace(result.tile, error=result.tile.error + result.wrapped)
                     del pending[draw]
                 else:
                     pending[draw] = _larger(found, shape, result.spread)
-    return TiledOutcome([tiles[d] for d in range(found.draws)], axes, dtype, resources)
+            if answer is not None:
+                answer.put(list(done), list(done.values()), [normalising(tile.peak, scale)[0] for tile in done.values()])
+                done = {draw: replace(tile, pixels=WRITTEN) for draw, tile in done.items()}
+            tiles.update(done)
+    return TiledOutcome([tiles[d] for d in range(found.draws)], axes, dtype, resources, answer)
 
 
 def _require_accuracy(error: float, tol: float) -> None:
@@ -141,10 +177,10 @@ def _larger(found: Transfer, shape: Shape, spread: tuple[float, float]) -> Shape
     return _limited(found, [max(n * ENLARGED, FIRST_PERIOD * s) for n, s in zip(shape, spread, strict=True)])
 
 
-def _batch(found: Transfer, pending: int, alike: int, shape: Shape, resources: Resources) -> int:
-    """How many draws are transformed together; MemoryError where not even one fits beside the images of all."""
+def _batch(found: Transfer, pending: int, alike: int, shape: Shape, each: int, resources: Resources) -> int:
+    """How many draws are transformed together; MemoryError where not even one fits beside the images of all, of `each` bytes."""
     pixels = shape[0] * shape[1]
-    kept, working = 8 * pixels * pending, (8 + 2 + 8) * pixels  # images; spectrum, its exponents, what a transform needs
+    kept, working = each * pending, (8 + 2 + 8) * pixels  # images; spectrum, its exponents, what a transform needs
     if any(layer.count > 1 or layer.spacing != (1, 1) for layer in found.layers):
         working += (8 + 2 + 4) * pixels  # a factor computed apart, and logarithms of the product
     what = f"a period of {shape[0]} x {shape[1]} pixels" if found.size[0] > 1 else f"a period of {shape[1]} pixels"
