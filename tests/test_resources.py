@@ -279,6 +279,7 @@ LONG = {
     "one long image": "ef.gradient(ef.parse('conv7 * 3000'), rng.random((3000, 7, 7)), window='full')",
     "one long image, one thread": "ef.gradient(ef.parse('conv7 * 3000'), rng.random((3000, 7, 7)), window='full', threads=1)",
     "many draws": "ef.gradient(ef.parse('conv7 * 300'), rng.random((8, 300, 7, 7)), window='full', threads=2)",
+    "short signed draws": "ef.gradient(ef.parse('conv3 * 100'), rng.standard_normal((3000, 100, 3, 3)), window=9)",
     "one row with a million taps": "ef.variance(ef.parse('conv1000000', ndim=1))",
     "a long power": "ef.variance(ef.parse('conv63 * 2000000', ndim=1), window='full')",
 }
@@ -292,6 +293,7 @@ import os, signal, sys, threading, time
 import numpy as np, erffast as ef
 rng = np.random.default_rng(0)
 ef.variance(ef.parse("conv3"))
+ef.gradient(ef.parse("conv3"), -np.ones((1, 3, 3)), engine="spectral")  # ducc0 keeps a thread of its own
 threads = len(os.listdir("/proc/self/task")) if sys.platform == "linux" else 0
 def interrupt():
     global sent

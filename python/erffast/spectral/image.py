@@ -72,12 +72,12 @@ class Answer:
         require_image((draws, *shape), dtype, resources.remedy)
         self.pixels: NDArray[np.floating] = np.empty((draws, *shape), dtype=dtype)
         self.tops: Array = np.zeros(draws)
-        self._place, self._threads = _backend.PLACE[dtype], resources.threads
+        self._place = _backend.PLACE[dtype]
         self._target = self.pixels.reshape(draws, 1, *shape) if len(shape) == 1 else self.pixels
         self._corner = box[0][axes[-2]] if len(shape) == 2 else None, box[0][axes[-1]]
 
-    def put(self, draws: Sequence[int], tiles: Sequence[Tile], factors: Sequence[float]) -> None:
-        """Write the images of some draws, times a factor each."""
+    def put(self, draws: Sequence[int], tiles: Sequence[Tile], factors: Sequence[float], threads: int) -> None:
+        """Write the images of some draws, times a factor each; different draws may be written at once."""
         shape, (down, across) = self._target.shape[1:], self._corner
         placed = [
             tile.placed((tile.low[0] if down is None else down, across), (shape[0], shape[1]), factor)
@@ -86,7 +86,7 @@ class Answer:
         for some in _runs(draws):
             first = draws[some.start]
             here = slice(first, first + some.stop - some.start)
-            self.tops[here] = self._place(placed[some], self._target[here], self._threads)
+            self.tops[here] = self._place(placed[some], self._target[here], threads)
 
 
 def _runs(draws: Sequence[int]) -> Iterator[slice]:
@@ -145,6 +145,6 @@ class TiledOutcome:
         answer = self._answer
         if answer is None:
             answer = Answer(self.draws, box, self.axes, self.dtype, self._resources)
-            answer.put(range(self.draws), self.tiles, factors.tolist())
+            answer.put(range(self.draws), self.tiles, factors.tolist(), self._resources.threads)
         self.tops = answer.tops
         return answer.pixels
