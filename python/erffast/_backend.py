@@ -111,8 +111,8 @@ def memory_limit(most: float = math.inf) -> int:
     where that is little, `GRANTED` stands for the other two.
     """
     limits = [GRANTED] if most <= UNASKED else _system_limits()
-    given = os.environ.get("ERFFAST_MEMORY_LIMIT", "").strip()
-    if given:
+    # a name that is not there is found out without an exception
+    if "ERFFAST_MEMORY_LIMIT" in os.environ and (given := os.environ["ERFFAST_MEMORY_LIMIT"].strip()):
         limits.append(_parse_bytes(given))
     return min(limits)
 

@@ -60,6 +60,10 @@ class Step:
     def kernel(self) -> tuple[int, ...]:
         return self.kernels.shape[4:]
 
+    @cached_property
+    def least_tap(self) -> float:
+        return float(self.kernels.min())
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -85,7 +89,7 @@ class Chain:
     @cached_property
     def least_taps(self) -> list[float]:
         """The smallest tap of each step."""
-        return [float(step.kernels.min()) for step in self.steps]
+        return [step.least_tap for step in self.steps]
 
     @cached_property
     def non_negative(self) -> bool:
@@ -94,7 +98,7 @@ class Chain:
     @cached_property
     def bounded(self) -> bool:
         """Whether the border of a map cuts anything off."""
-        return any(step.extent is not None for step in self.steps)
+        return any([step.extent is not None for step in self.steps])
 
     @property
     def layers(self) -> int:

@@ -6,7 +6,6 @@ The direct engine runs all axes in one image; the separable engine runs one imag
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,25 +69,30 @@ class Outcome:
         self._images = images
         self._rects: list[list[int]] = images.rects().tolist()  # first row and column, height, width
         self.peaks: Array = images.peaks()
+        self._alive = [peak > 0 for peak in self.peaks.tolist()]
         self.exponents: NDArray[np.int64] = images.exponents()
         self.border: Array = images.borders()
         self.trimmed: Array = images.trimmed()
         self.rounding: Array = images.rounding()
-        self.written_peaks: Array = self.peaks
+        self._factors: Array | float = 1.0
         self.tops: Array = self.peaks
 
     def along(self, axis: int) -> Outcome:
         """The same images, for another axis."""
-        other = copy.copy(self)
-        other.axes = (axis,)
+        other = object.__new__(Outcome)
+        vars(other).update(vars(self), axes=(axis,))
         return other
 
     @property
     def draws(self) -> int:
         return len(self.peaks)
 
+    @property
+    def written_peaks(self) -> Array:
+        return np.asarray(self.peaks * self._factors)
+
     def alive(self, draw: int) -> bool:
-        return bool(self.peaks[draw] > 0)
+        return self._alive[draw]
 
     def span(self, draw: int, axis: int) -> tuple[int, int]:
         """First and last pixel along an axis."""
@@ -123,7 +127,7 @@ class Outcome:
         """Pixels of a box times one factor per draw: [draws, *shape of these axes]."""
         (first, last), axes = box, self.axes
         out = reserve((self.draws, *[last[a] - first[a] + 1 for a in axes]), self.dtype, self._resources.remedy, self._resources.memory)
-        self.written_peaks = self.peaks * factors
+        self._factors = factors
         if len(axes) == 2:
             self.tops = self._images.write(out, first[axes[0]], first[axes[1]], factors)
         else:
@@ -157,12 +161,10 @@ def reserve(shape: tuple[int, ...], dtype: str, remedy: str, granted: int = 0) -
     return room[begin : begin + count].reshape(shape)
 
 
-def require_image(shape: tuple[int, ...], dtype: str, remedy: str, limit: int | None = None) -> None:
-    """MemoryError with the remedy where images [draws, *sides] exceed `limit` bytes; None: what may be allocated now."""
+def require_image(shape: tuple[int, ...], dtype: str, remedy: str) -> None:
+    """MemoryError with the remedy where images [draws, *sides] do not fit."""
     needed = math.prod(shape) * np.dtype(dtype).itemsize
-    if limit is None:
-        limit = _backend.memory_limit(needed)
-    if needed > limit:
+    if needed > (limit := _backend.memory_limit(needed)):
         draws = f" for {shape[0]} draws" if shape[0] > 1 else ""
         raise _backend.shortage(needed, limit, f"an image of {' x '.join(map(str, shape[1:]))} pixels{draws}", remedy)
 

@@ -89,7 +89,7 @@ def lower_variance(net: Any, input_size: Any = None, unit: Any = None, layer: st
     extent, at = _located(net, input_size, unit)
     places = place(net, extent, alike=True) if extent is not None else []
     back = _backward(net, places) if extent is not None and _touches(places, at) else _on_the_plane(net)
-    where = geometry.receptive_field(net)
+    where = geometry.field_of(net)
     box = _box(where, at, extent)
     return Chain(net, back.steps, back.gain, at, extent, where, box, method=back.method, assumptions=back.assumptions)
 
@@ -195,7 +195,7 @@ def lower_gradient(net: Any, weights: Any, input_size: Any = None, unit: Any = N
     if extent is not None and not _touches(places, at):
         places = place(net, None)
     given = read_weights(weights, places, sum(isinstance(i, Conv) for i in whole) if len(whole) != len(net) else None)
-    where = geometry.receptive_field(net)
+    where = geometry.field_of(net)
     steps: list[Step] = []
     with decimal.localcontext(GAINS):
         gain = sign_gain

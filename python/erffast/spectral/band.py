@@ -117,7 +117,7 @@ def run_band(chain: Chain, *, box: Box | None, tol: float, resources: Resources)
     parts = transfer(chain)
     plans = [Plan(families(parts, draw, resources.threads)) for draw in range(parts.draws)]
     crop = box or window(plans, parts.origin, tol)
-    require_image((parts.draws, *(b - a + 1 for a, b in zip(*crop, strict=True))), "float64", resources.remedy, resources.memory)
+    require_image((parts.draws, *(b - a + 1 for a, b in zip(*crop, strict=True))), "float64", resources.remedy)
     accounts, exponents = certified(parts, plans, moved(crop, parts.origin, -1), tol, resources)
     return [Certified(crop, parts.origin, accounts, exponents + parts.exponents, resources.remedy)], crop
 
