@@ -98,7 +98,7 @@ class Chain:
     @cached_property
     def bounded(self) -> bool:
         """Whether the border of a map cuts anything off."""
-        return any([step.extent is not None for step in self.steps])
+        return any(step.extent is not None for step in self.steps)
 
     @property
     def layers(self) -> int:
@@ -110,7 +110,7 @@ class Chain:
         later = self.reach_later
         return None if later is None else later()
 
-    @property
+    @cached_property
     def reach_later(self) -> Callable[[], tuple[NDArray[np.bool_], ...]] | None:
         """`reach`, to be worked out when it is asked for; what it keeps of the kernels is where their taps are zero."""
         windows = []

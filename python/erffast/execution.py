@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +26,7 @@ Array = NDArray[np.float64]
 LARGE_PAGE = 2**21  # bytes
 
 
-@dataclass(frozen=True)
-class Resources:
+class Resources(NamedTuple):
     """What a run may use."""
 
     threads: int
@@ -69,7 +67,7 @@ class Outcome:
         self._images = images
         self._rects: list[list[int]] = images.rects().tolist()  # first row and column, height, width
         self.peaks: Array = images.peaks()
-        self._alive = [peak > 0 for peak in self.peaks.tolist()]
+        self._alive: list[bool] = [peak > 0 for peak in self.peaks.tolist()]
         self.exponents: NDArray[np.int64] = images.exponents()
         self.border: Array = images.borders()
         self.trimmed: Array = images.trimmed()

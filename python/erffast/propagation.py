@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,8 +39,7 @@ FINE_TRIM = 2.0**-140
 PEAK_TRIM = 2.0**-13
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """The options of a call, checked."""
 
     window: Window

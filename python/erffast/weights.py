@@ -64,7 +64,8 @@ def _stacked(array: Array, runs: Sequence[Place], ndim: int) -> Weights | None:
     by_kernel = array[:, None] if draws is None else np.swapaxes(array, 0, 1)
     used = by_kernel[: sum(item.count for item in runs)]
     # mostly the first tap of each tells already that it is not all zero
-    if not (used[(..., *(0 for _ in taps))].all() or used.any(axis=taps).all()):
+    first: Any = (..., *[0] * ndim)
+    if not (used[first].all() or used.any(axis=taps).all()):
         return None
     return Weights(draws, stacked=used.reshape(*used.shape[:2], 1, 1, *sides))
 

@@ -224,7 +224,7 @@ def scaled(kernels: Array) -> tuple[Array, NDArray[np.int64]]:
 
 
 def _largest(kernels: Array) -> Array:
-    """The largest absolute tap of each kernel, [n, draws]. Runs of a flat array: maxima of thousands of short rows take three times as long."""
+    """The largest absolute tap of each kernel, [n, draws]; of one flat array, for maxima of short rows take three times as long."""
     flat = kernels.ravel()
     firsts = np.arange(0, flat.size, math.prod(kernels.shape[2:]))
     largest = np.maximum.reduceat(flat, firsts)
