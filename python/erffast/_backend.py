@@ -97,7 +97,7 @@ def _cpu_quota() -> int | None:
 # ------------------------------------------------------------------------------------------------ memory
 
 
-# A request up to here is granted without a look at the system's files: that takes 60 us, and a small call of 130 us makes four requests.
+# A request up to here is granted without a look at the system's files: that takes 60 us, and a small call of 100 us makes four requests.
 # Python and NumPy alone hold more, and where so little is missing the next import would fail as well.
 UNASKED = 2**24
 # What is granted then: the margins, periods and scratch of the engines take a few times what their callers count.
