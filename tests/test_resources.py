@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import erffast as ef
-from erffast import _backend
+from erffast import _backend, execution
 
 RNG = np.random.default_rng(11)
 # Signed, and near enough to an identity that rounding is not amplified: float32 would do.
@@ -398,3 +398,14 @@ with meter(True) as told:
     os.close(ours)
     assert process.returncode == 0, text
     assert re.search(rb"\d+%.*/200 .*layers/s", text)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("shape", [(1, 40, 30), (2, 1000, 701)], ids=["small", "large"])
+def test_images_are_zeros_and_large_ones_begin_on_a_large_page(shape: tuple[int, ...], dtype: str) -> None:
+    image = execution.reserve(shape, dtype, "")
+    assert (image.shape, image.dtype, image.flags.c_contiguous) == (shape, dtype, True)
+    assert not image.any()
+    image[...] = 1  # to its last pixel
+    if image.nbytes >= 2 * execution.LARGE_PAGE:
+        assert image.ctypes.data % execution.LARGE_PAGE == 0
