@@ -20,6 +20,7 @@ macro(erffast_engine_library)
     cpp/src/spectral/certificate.cpp
     cpp/src/spectral/combine.cpp
     cpp/src/spectral/exact_layers.cpp
+    cpp/src/spectral/groups.cpp
     cpp/src/spectral/laws.cpp
     cpp/src/spectral/place.cpp
     cpp/src/spectral/product.cpp

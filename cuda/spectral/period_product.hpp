@@ -1,0 +1,27 @@
+// The product of layers' transfer functions at all frequencies of a period, on the device.
+#pragma once
+
+#include <vector>
+
+#include "memory.hpp"
+#include "stream.hpp"
+
+#include "erffast/spectrum.hpp"
+
+namespace erffast::cuda {
+
+// values * 2**exponents [draws, rows, columns].
+struct DeviceSpectrum {
+  DeviceSpectrum(Index n, Budget* budget) : values(n, budget), exponents(n, budget) {}
+  DeviceArray<double2> values;
+  DeviceArray<std::int32_t> exponents;
+};
+
+// Work that a launch may take: no more than some 50 ms on GPUs whose double precision is slow, two lanes a multiprocessor and clock.
+Index launch_work();
+
+// Multiplies all kernels of `layers`, of one spacing, each once, in the CPU's order: the same bits, before exponents are aligned.
+void product(const std::vector<const Layers*>& layers, const Frequencies& frequencies, Index draws, Stream& stream, Budget* budget,
+             Monitor& monitor, DeviceSpectrum& target);
+
+}  // namespace erffast::cuda

@@ -1,0 +1,98 @@
+// What is asked of spectra on the device.
+#include "spectral/looks.cuh"
+
+#include "spectral/spectra.hpp"
+
+#include "spectral/tables.hpp"
+
+namespace erffast::cuda {
+namespace {
+
+unsigned warps(Index n) { return static_cast<unsigned>((n + look_warps - 1) / look_warps); }
+unsigned threads(Index n) { return static_cast<unsigned>((n + look_threads - 1) / look_threads); }
+const dim3 block(look_threads);
+
+// Where the quantiles of a draw's energy fall among its rows, and how much energy of the row is left of each.
+std::vector<InRow> rows_of(const double2* rows, Index n, Index samples, Index first_row) {
+  double total = 0, before = 0;
+  for (Index r = 0; r < n; ++r) total += rows[r].y;
+  std::vector<InRow> found;
+  Index r = 0;
+  for (Index i = 0; i < samples; ++i) {
+    const double wanted = total * (static_cast<double>(i) + 0.5) / static_cast<double>(samples);
+    while (r + 1 < n && before + rows[r].y <= wanted) before += rows[r++].y;
+    found.push_back({first_row + (total > 0 ? r : 0), wanted - before});
+  }
+  return found;
+}
+
+}  // namespace
+
+void Spectra::quantiles(Index samples, Index* places, double* squares) const {
+  Stream& stream = session_->stream;
+  Budget* const budget = &session_->budget;
+  const Index rows = draws_ * f_.rows(), n = draws_ * samples;
+  const int columns = static_cast<int>(f_.columns());
+  DeviceArray<double2> sums(rows, budget);
+  check(launch(row_energy_kernel, dim3(warps(rows)), block, 0, stream, values_.data(), rows, columns, sums.data()), "adding up energies");
+  std::vector<double2> found(static_cast<std::size_t>(rows));
+  sums.to_host(found.data(), rows, stream);
+  stream.wait();
+
+  std::vector<InRow> looks;
+  for (Index d = 0; d < draws_; ++d) {
+    const double2* mine = found.data() + d * f_.rows();
+    squares[d] = 0;
+    for (Index r = 0; r < f_.rows(); ++r) squares[d] += mine[r].x;
+    const std::vector<InRow> of_draw = rows_of(mine, f_.rows(), samples, d * f_.rows());
+    looks.insert(looks.end(), of_draw.begin(), of_draw.end());
+  }
+  Tables tables;
+  const auto at = tables.add(looks);
+  tables.upload(stream, budget);
+  DeviceArray<int> on_device(n, budget);
+  check(launch(column_kernel, dim3(warps(n)), block, 0, stream, values_.data(), columns, tables.at(at), n, on_device.data()), "looking for quantiles");
+  std::vector<int> column(static_cast<std::size_t>(n));
+  on_device.to_host(column.data(), n, stream);
+  stream.wait();
+  for (Index i = 0; i < n; ++i) {
+    const bool empty = !(squares[i / samples] > 0);
+    places[2 * i] = empty ? 0 : looks[static_cast<std::size_t>(i)].row % f_.rows();
+    places[2 * i + 1] = empty ? 0 : column[static_cast<std::size_t>(i)];
+  }
+}
+
+void Spectra::at(const Index* places, Index n, Complex* out) const {
+  std::vector<Index> indices;
+  for (Index i = 0; i < draws_ * n; ++i) indices.push_back((i / n * f_.rows() + places[2 * i]) * f_.columns() + places[2 * i + 1]);
+  Stream& stream = session_->stream;
+  Tables tables;
+  const auto at = tables.add(indices);
+  tables.upload(stream, &session_->budget);
+  DeviceArray<double2> found(draws_ * n, &session_->budget);
+  check(launch(gather_kernel, dim3(threads(draws_ * n)), block, 0, stream, values_.data(), tables.at(at), draws_ * n, found.data()),
+        "reading frequencies");
+  found.to_host(reinterpret_cast<double2*>(out), draws_ * n, stream);
+  stream.wait();
+}
+
+SpectrumBlocks Spectra::blocks(Index draw, Index down, Index across) const {
+  Stream& stream = session_->stream;
+  const Index n = down * across;
+  DeviceArray<BlockFound> on_device(n, &session_->budget);
+  check(launch(blocks_kernel, dim3(warps(n)), block, 0, stream, values_.data() + draw * f_.size(), static_cast<int>(f_.rows()),
+               static_cast<int>(f_.columns()), static_cast<int>(down), static_cast<int>(across), on_device.data()),
+        "looking at blocks of a spectrum");
+  std::vector<BlockFound> found(static_cast<std::size_t>(n));
+  on_device.to_host(found.data(), n, stream);
+  stream.wait();
+  SpectrumBlocks result;
+  for (const BlockFound& b : found) {
+    result.places.insert(result.places.end(), {b.place / f_.columns(), b.place % f_.columns()});
+    result.largest.push_back(b.largest);
+    result.sums.push_back(2 * b.sum);
+  }
+  return result;
+}
+
+}  // namespace erffast::cuda

@@ -1,0 +1,15 @@
+// What the arrays of one call have in common; they keep it alive.
+#pragma once
+
+#include "memory.hpp"
+#include "stream.hpp"
+
+namespace erffast::cuda {
+
+struct Session {
+  explicit Session(Index memory_limit) : budget(memory_limit) {}
+  Budget budget;
+  Stream stream;
+};
+
+}  // namespace erffast::cuda
