@@ -2,4 +2,11 @@
 set(ERFFAST_CUDA_SOURCES
   cuda/ceilings.cu
   cuda/devices.cpp
-  cuda/module.cpp)
+  cuda/module.cpp
+  cuda/spectral/bindings.cpp
+  cuda/spectral/coarse.cu
+  cuda/spectral/images.cu
+  cuda/spectral/period_product.cu
+  cuda/spectral/queries.cu
+  cuda/spectral/repeats.cu
+  cuda/spectral/spectra.cu)

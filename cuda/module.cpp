@@ -7,6 +7,7 @@
 #include "ceilings.hpp"
 #include "check.hpp"
 #include "devices.hpp"
+#include "spectral/bindings.hpp"
 #include "stream.hpp"
 
 namespace py = pybind11;
@@ -57,4 +58,5 @@ PYBIND11_MODULE(_cuda, m) {
   m.def("copy_rate", &erffast::cuda::copy_rate, py::arg("bytes"), py::arg("seconds"));
   m.def("write_rate", &erffast::cuda::write_rate, py::arg("bytes"), py::arg("seconds"));
   m.def("take_device_seconds", [] { return std::exchange(erffast::cuda::device_seconds, 0.0); });
+  erffast::cuda::bind_spectral(m);
 }

@@ -3,27 +3,13 @@
 // Expected on an H100, not measured: every kernel here reads and writes each frequency once, 20 to 40 bytes; 2016 x 2016 pixels in 15 to 30 us.
 #pragma once
 
-#include "spectral/period_product.cuh"
+#include "spectral/coarse.cuh"
 
 #include <climits>
 
 namespace erffast::cuda {
 
-constexpr int each_threads = 256;
-constexpr int each_thread = 8;                       // frequencies
-constexpr int each_block = each_threads * each_thread;
-constexpr int no_exponent = INT_MIN;                 // of a spectrum of zeros
-
-// 2**-e times z, with the larger component in [0.5, 1); returns e, or 0 for zero.
-__device__ inline int to_half(double2& z) {
-  const double largest = fmax(fabs(z.x), fabs(z.y));
-  if (largest == 0) return 0;
-  int e;
-  frexp(largest, &e);
-  z.x = ldexp(z.x, -e);
-  z.y = ldexp(z.y, -e);
-  return e;
-}
+constexpr int no_exponent = INT_MIN;  // of a spectrum of zeros
 
 __global__ void __launch_bounds__(each_threads) ones_kernel(ProductState state, Index n) {
   for (Index i = blockIdx.x * Index{each_threads} + threadIdx.x; i < n; i += Index{gridDim.x} * each_threads) {
@@ -32,31 +18,12 @@ __global__ void __launch_bounds__(each_threads) ones_kernel(ProductState state, 
   }
 }
 
-// A product on the frequencies of a smaller period, which repeats on those of a larger one (cpp/src/spectral/sampled.hpp).
-struct Coarse {
-  ProductState state;
-  int height, width;   // of its period
-  int step[2];         // of its frequencies to each of the larger period's
-  int rows, columns;   // of the larger spectrum
-};
-
 __global__ void __launch_bounds__(each_threads) multiply_coarse_kernel(ProductState state, Coarse coarse, Index n) {
-  const Index columns = coarse.width / 2 + 1;
   for (Index i = blockIdx.x * Index{each_threads} + threadIdx.x; i < n; i += Index{gridDim.x} * each_threads) {
-    const Index draw = i / coarse.columns / coarse.rows;
-    Index row = i / coarse.columns % coarse.rows * coarse.step[0] % coarse.height;
-    Index column = i % coarse.columns * coarse.step[1] % coarse.width;
-    const bool conjugate = column > coarse.width / 2;
-    if (conjugate) {
-      row = row == 0 ? 0 : coarse.height - row;
-      column = coarse.width - column;
-    }
-    const Index at = (draw * coarse.height + row) * columns + column;
-    double2 z = coarse.state.values[at];
-    if (conjugate) z.y = -z.y;
+    const auto [z, exponent] = coarse_at(coarse, i);
     const double2 p = state.values[i];
     double2 product = make_double2(p.x * z.x - p.y * z.y, p.x * z.y + p.y * z.x);
-    state.exponents[i] += coarse.state.exponents[at] + to_half(product);
+    state.exponents[i] += exponent + to_half(product);
     state.values[i] = product;
   }
 }

@@ -1,5 +1,5 @@
 // Images on a period, on the device.
-#include "spectral/looks.cuh"
+#include "spectral/images.cuh"
 
 #include "spectral/images.hpp"
 
@@ -10,8 +10,6 @@
 namespace erffast::cuda {
 namespace {
 
-unsigned warps(Index n) { return static_cast<unsigned>((n + look_warps - 1) / look_warps); }
-unsigned threads(Index n) { return static_cast<unsigned>((n + look_threads - 1) / look_threads); }
 unsigned shared_out(Index n) { return static_cast<unsigned>(std::min<Index>((n + look_threads - 1) / look_threads, 1 << 16)); }
 const dim3 block(look_threads);
 
@@ -29,14 +27,14 @@ int modulo(Index i, Index n) { return static_cast<int>((i % n + n) % n); }
 template <Each each>
 std::vector<double> row_sums(const double* pixels, Index rows, Index width, Session& session) {
   DeviceArray<double> sums(rows, &session.budget);
-  check(launch(row_sums_kernel<each>, dim3(warps(rows)), block, 0, session.stream, pixels, rows, static_cast<int>(width), sums.data()), "adding up rows");
+  check(launch(row_sums_kernel<each>, warps_for(rows), block, 0, session.stream, pixels, rows, static_cast<int>(width), sums.data()), "adding up rows");
   return to_host(sums, session.stream);
 }
 
 // Strips of rows first, then their sums.
 template <Each each>
 std::vector<double> column_sums(const double* pixels, Index rows, Index width, Session& session) {
-  const Index strips = (rows + strip_rows - 1) / strip_rows, across = threads(width);
+  const Index strips = (rows + strip_rows - 1) / strip_rows, across = threads_for(width).x;
   DeviceArray<double> parts(strips * width, &session.budget);
   check(launch(column_sums_kernel<each>, dim3(static_cast<unsigned>(strips * across)), block, 0, session.stream, pixels, static_cast<int>(rows),
                static_cast<int>(width), parts.data()),
@@ -52,7 +50,7 @@ PeriodImages::PeriodImages(std::shared_ptr<Session> session, Index draws, Index 
 void PeriodImages::scale(double factor, std::vector<double>& peaks, std::vector<double>& energies) {
   const Index rows = draws_ * height_;
   DeviceArray<double2> on_device(rows, &session_->budget);
-  check(launch(scale_kernel, dim3(warps(rows)), block, 0, session_->stream, pixels_.data(), rows, static_cast<int>(width_), factor, on_device.data()),
+  check(launch(scale_kernel, warps_for(rows), block, 0, session_->stream, pixels_.data(), rows, static_cast<int>(width_), factor, on_device.data()),
         "looking at images");
   std::vector<double2> found(static_cast<std::size_t>(rows));
   on_device.to_host(found.data(), rows, session_->stream);
@@ -80,7 +78,7 @@ std::vector<double> PeriodImages::sums(Index draw, int axis) const {
 
 double PeriodImages::largest(Index draw, Index row, Index column, Index rows, Index columns) const {
   DeviceArray<double> on_device(rows, &session_->budget);
-  check(launch(largest_kernel, dim3(warps(rows)), block, 0, session_->stream, image(draw), static_cast<int>(height_), static_cast<int>(width_),
+  check(launch(largest_kernel, warps_for(rows), block, 0, session_->stream, image(draw), static_cast<int>(height_), static_cast<int>(width_),
                modulo(row, height_), modulo(column, width_), static_cast<int>(rows), static_cast<int>(columns), on_device.data()),
         "looking at a seam");
   const std::vector<double> found = to_host(on_device, session_->stream);
@@ -102,13 +100,13 @@ std::vector<Complex> PeriodImages::waves(Index draw, const Index* frequencies, I
   DeviceArray<double2> down(n * height_, budget), across(n * width_, budget), parts(n * width_, budget), sums(n, budget);
   const char* const doing = "adding up an image with waves";
   const Axis axes[2] = {{height_, finer[0], first[0]}, {width_, finer[1], first[1]}};
-  check(launch(axis_waves_kernel, dim3(threads(n * height_)), block, 0, stream, tables.at(vertical), n, axes[0], down.data()), doing);
-  check(launch(axis_waves_kernel, dim3(threads(n * width_)), block, 0, stream, tables.at(horizontal), n, axes[1], across.data()), doing);
+  check(launch(axis_waves_kernel, threads_for(n * height_), block, 0, stream, tables.at(vertical), n, axes[0], down.data()), doing);
+  check(launch(axis_waves_kernel, threads_for(n * width_), block, 0, stream, tables.at(horizontal), n, axes[1], across.data()), doing);
   const Index groups = (n + waves_together - 1) / waves_together;
-  check(launch(down_kernel, dim3(static_cast<unsigned>(groups * threads(width_))), block, 0, stream, image(draw), static_cast<int>(height_),
+  check(launch(down_kernel, dim3(static_cast<unsigned>(groups * threads_for(width_).x)), block, 0, stream, image(draw), static_cast<int>(height_),
                static_cast<int>(width_), down.data(), static_cast<int>(n), parts.data()),
         doing);
-  check(launch(across_kernel, dim3(warps(n)), block, 0, stream, parts.data(), across.data(), n, static_cast<int>(width_), sums.data()), doing);
+  check(launch(across_kernel, warps_for(n), block, 0, stream, parts.data(), across.data(), n, static_cast<int>(width_), sums.data()), doing);
   std::vector<Complex> out(static_cast<std::size_t>(n));
   sums.to_host(reinterpret_cast<double2*>(out.data()), n, stream);
   stream.wait();

@@ -8,6 +8,7 @@
 // cache. Spectrum and exponents, 20 bytes a frequency, are written once: 40 MB, 15 us.
 #pragma once
 
+#include "spectral/coarse.cuh"
 #include "spectral/compose.cuh"
 
 namespace erffast::cuda {
@@ -37,12 +38,6 @@ struct ProductInput {
   int rows, columns;            // of the spectrum
   double* scratch;              // null, or [blocks of a launch][scratch_size]: coefficients that are too many for shared memory
   Index scratch_size;
-};
-
-// values [draws, rows, columns] as (re, im), exponents [draws, rows, columns]
-struct ProductState {
-  double2* values;
-  std::int32_t* exponents;
 };
 
 struct Sums {

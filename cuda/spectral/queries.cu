@@ -1,5 +1,5 @@
 // What is asked of spectra on the device.
-#include "spectral/looks.cuh"
+#include "spectral/queries.cuh"
 
 #include "spectral/spectra.hpp"
 
@@ -8,8 +8,6 @@
 namespace erffast::cuda {
 namespace {
 
-unsigned warps(Index n) { return static_cast<unsigned>((n + look_warps - 1) / look_warps); }
-unsigned threads(Index n) { return static_cast<unsigned>((n + look_threads - 1) / look_threads); }
 const dim3 block(look_threads);
 
 // Where the quantiles of a draw's energy fall among its rows, and how much energy of the row is left of each.
@@ -34,7 +32,7 @@ void Spectra::quantiles(Index samples, Index* places, double* squares) const {
   const Index rows = draws_ * f_.rows(), n = draws_ * samples;
   const int columns = static_cast<int>(f_.columns());
   DeviceArray<double2> sums(rows, budget);
-  check(launch(row_energy_kernel, dim3(warps(rows)), block, 0, stream, values_.data(), rows, columns, sums.data()), "adding up energies");
+  check(launch(row_energy_kernel, warps_for(rows), block, 0, stream, values_.data(), rows, columns, sums.data()), "adding up energies");
   std::vector<double2> found(static_cast<std::size_t>(rows));
   sums.to_host(found.data(), rows, stream);
   stream.wait();
@@ -51,7 +49,7 @@ void Spectra::quantiles(Index samples, Index* places, double* squares) const {
   const auto at = tables.add(looks);
   tables.upload(stream, budget);
   DeviceArray<int> on_device(n, budget);
-  check(launch(column_kernel, dim3(warps(n)), block, 0, stream, values_.data(), columns, tables.at(at), n, on_device.data()), "looking for quantiles");
+  check(launch(column_kernel, warps_for(n), block, 0, stream, values_.data(), columns, tables.at(at), n, on_device.data()), "looking for quantiles");
   std::vector<int> column(static_cast<std::size_t>(n));
   on_device.to_host(column.data(), n, stream);
   stream.wait();
@@ -70,7 +68,7 @@ void Spectra::at(const Index* places, Index n, Complex* out) const {
   const auto at = tables.add(indices);
   tables.upload(stream, &session_->budget);
   DeviceArray<double2> found(draws_ * n, &session_->budget);
-  check(launch(gather_kernel, dim3(threads(draws_ * n)), block, 0, stream, values_.data(), tables.at(at), draws_ * n, found.data()),
+  check(launch(gather_kernel, threads_for(draws_ * n), block, 0, stream, values_.data(), tables.at(at), draws_ * n, found.data()),
         "reading frequencies");
   found.to_host(reinterpret_cast<double2*>(out), draws_ * n, stream);
   stream.wait();
@@ -80,7 +78,7 @@ SpectrumBlocks Spectra::blocks(Index draw, Index down, Index across) const {
   Stream& stream = session_->stream;
   const Index n = down * across;
   DeviceArray<BlockFound> on_device(n, &session_->budget);
-  check(launch(blocks_kernel, dim3(warps(n)), block, 0, stream, values_.data() + draw * f_.size(), static_cast<int>(f_.rows()),
+  check(launch(blocks_kernel, warps_for(n), block, 0, stream, values_.data() + draw * f_.size(), static_cast<int>(f_.rows()),
                static_cast<int>(f_.columns()), static_cast<int>(down), static_cast<int>(across), on_device.data()),
         "looking at blocks of a spectrum");
   std::vector<BlockFound> found(static_cast<std::size_t>(n));

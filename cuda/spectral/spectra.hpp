@@ -20,9 +20,8 @@ struct DeviceSpectrum;
 
 class Spectra {
  public:
-  // As `spectrum`, for all frequencies of a period. Kernels used again and again are multiplied by the host, in double-double
-  // arithmetic, for now: the spectrum goes there and back.
-  Spectra(const std::vector<Layers>& layers, const Frequencies& f, Index draws, int threads, Index memory_limit, Monitor& monitor);
+  // As `spectrum`, for all frequencies of a period.
+  Spectra(const std::vector<Layers>& layers, const Frequencies& f, Index draws, Index memory_limit, Monitor& monitor);
 
   const Frequencies& frequencies() const { return f_; }
   Index draws() const { return draws_; }
