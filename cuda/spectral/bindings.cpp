@@ -94,6 +94,14 @@ void require_draw(const PeriodImages& images, Index draw) { require(0 <= draw &&
 
 std::pair<Index, Index> shape(const PeriodImages& images) { return {images.height(), images.width()}; }
 
+void clip(PeriodImages& images, Index draw) {
+  require_draw(images, draw);
+  run([&](Monitor&) {
+    images.clip(draw);
+    return 0;
+  });
+}
+
 Array<double> column_energies(const PeriodImages& images, Index draw) {
   require_draw(images, draw);
   return array(run([&](Monitor&) { return images.column_energies(draw); }));
@@ -120,19 +128,46 @@ Array<Complex> waves(const PeriodImages& images, Index draw, const Array<Index>&
   return array(run([&](Monitor&) { return images.waves(draw, f, n, {finer.first, finer.second}, {first.first, first.second}); }));
 }
 
+// As `place_f32` and `place_f64` of _core; the pixels are (PeriodImages, draw).
 template <class T>
-void crop(const PeriodImages& images, Index draw, Pair first, Pair corner, Pair sides, double factor, Array<T> out) {
-  require_draw(images, draw);
-  require(out.ndim() == 2 && out.writeable(), "out must be a writable image");
-  require(corner.first >= 0 && sides.first >= 0 && corner.first + sides.first <= out.shape(0), "the crop must lie in out");
-  require(corner.second >= 0 && sides.second >= 0 && corner.second + sides.second <= out.shape(1), "the crop must lie in out");
-  T* const target = out.mutable_data() + corner.first * out.shape(1) + corner.second;
-  const Index pitch = out.shape(1);
-  const Crop wanted{draw, first.first, first.second, sides.first, sides.second};
+Array<double> place(const py::list& list, Array<T> target, int) {
+  require(target.ndim() == 3 && target.writeable() && target.shape(0) == static_cast<py::ssize_t>(list.size()), "target must be a writable [images, rows, columns]");
+  struct Job {
+    const PeriodImages* images;
+    Crop crop;
+    double factor;
+    T *image, *first;
+  };
+  std::vector<Job> jobs;
+  const Index height = target.shape(1), width = target.shape(2);
+  for (const py::handle& item : list) {
+    const auto fields = item.cast<py::tuple>();
+    require(fields.size() == 5, "an image must have five fields");
+    const auto which = fields[0].cast<py::tuple>();
+    const auto& images = which[0].cast<const PeriodImages&>();  // alive in the list
+    const auto draw = which[1].cast<Index>();
+    require_draw(images, draw);
+    const auto first = fields[1].cast<Pair>(), corner = fields[2].cast<Pair>(), sides = fields[3].cast<Pair>();
+    require(corner.first >= 0 && sides.first >= 0 && corner.first + sides.first <= height, "the image must lie in the target");
+    require(corner.second >= 0 && sides.second >= 0 && corner.second + sides.second <= width, "the image must lie in the target");
+    T* const image = target.mutable_data() + static_cast<Index>(jobs.size()) * height * width;
+    jobs.push_back({&images, {draw, first.first, first.second, sides.first, sides.second}, fields[4].cast<double>(), image,
+                    image + corner.first * width + corner.second});
+  }
+  Array<double> tops(target.shape(0));
+  double* top = tops.mutable_data();
   run([&](Monitor& monitor) {
-    images.crop(wanted, factor, target, pitch, monitor);
+    for (const Job& job : jobs) {
+      std::fill_n(job.image, job.crop.rows == height && job.crop.columns == width ? 0 : height * width, T(0));
+      job.images->crop(job.crop, job.factor, job.first, width, monitor);
+      const Crop& c = job.crop;
+      const bool empty = c.rows == 0 || c.columns == 0;
+      // rounding keeps the order of numbers, so the largest pixel is the largest one written
+      *top++ = empty ? 0 : static_cast<double>(static_cast<T>(std::abs(job.factor) * job.images->largest(c.draw, c.row, c.column, c.rows, c.columns)));
+    }
     return 0;
   });
+  return tops;
 }
 
 }  // namespace
@@ -140,19 +175,19 @@ void crop(const PeriodImages& images, Index draw, Pair first, Pair corner, Pair 
 void bind_spectral(py::module_& m) {
   py::class_<PeriodImages>(m, "PeriodImages")
       .def_property_readonly("shape", &shape)
-      .def("clip", [](PeriodImages& images) { run([&](Monitor&) { images.clip(); return 0; }); })
+      .def("clip", &clip, py::arg("draw"))
       .def("column_energies", &column_energies, py::arg("draw"))
       .def("sums", &sums, py::arg("draw"), py::arg("axis"))
       .def("largest", &largest, py::arg("draw"), py::arg("first"), py::arg("size"))
-      .def("waves", &waves, py::arg("draw"), py::arg("frequencies"), py::arg("finer"), py::arg("first"))
-      .def("crop_f32", &crop<float>, py::arg("draw"), py::arg("first"), py::arg("corner"), py::arg("sides"), py::arg("factor"), py::arg("out").noconvert())
-      .def("crop_f64", &crop<double>, py::arg("draw"), py::arg("first"), py::arg("corner"), py::arg("sides"), py::arg("factor"), py::arg("out").noconvert());
+      .def("waves", &waves, py::arg("draw"), py::arg("frequencies"), py::arg("finer"), py::arg("first"));
   py::class_<Spectra>(m, "Spectra")
       .def_property_readonly("exponents", [](const Spectra& s) { return array(s.exponents()); })
       .def("values", &values)
       .def("quantiles", &quantiles, py::arg("samples"))
       .def("at", &at, py::arg("places"))
       .def("blocks", &blocks, py::arg("draw"), py::arg("down"), py::arg("across"));
+  m.def("place_f32", &place<float>, py::arg("images"), py::arg("target").noconvert(), py::arg("threads"));
+  m.def("place_f64", &place<double>, py::arg("images"), py::arg("target").noconvert(), py::arg("threads"));
   m.def("spectra", &make_spectra, py::arg("layers"), py::arg("shape"), py::arg("draws"), py::arg("memory_limit"), py::arg("progress"));
 }
 

@@ -65,8 +65,9 @@ void PeriodImages::scale(double factor, std::vector<double>& peaks, std::vector<
   }
 }
 
-void PeriodImages::clip() {
-  check(launch(clip_kernel, dim3(shared_out(pixels_.size())), block, 0, session_->stream, pixels_.data(), pixels_.size()), "clipping an image");
+void PeriodImages::clip(Index draw) {
+  const Index n = height_ * width_;
+  check(launch(clip_kernel, dim3(shared_out(n)), block, 0, session_->stream, pixels_.data() + draw * n, n), "clipping an image");
   session_->stream.wait();
 }
 

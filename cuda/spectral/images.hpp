@@ -27,8 +27,8 @@ class PeriodImages {
 
   // Multiplies all pixels, and looks at them: largest absolute values [draws], sums of squares of the rows [draws, height].
   void scale(double factor, std::vector<double>& peaks, std::vector<double>& energies);
-  // Pixels below 0 become 0.
-  void clip();
+  // Pixels of one image below 0 become 0.
+  void clip(Index draw);
   // Sums of squares of the columns of one image.
   std::vector<double> column_energies(Index draw) const;
   // Sums of absolute values along the other axis.

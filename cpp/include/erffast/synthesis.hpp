@@ -19,6 +19,8 @@ struct Window {
   std::array<Index, 2> low, size, step;
 };
 
+class Band;
+
 // image[y, x] = 1 / pixels of the period * sum over k_x of weight Re( exp(2 pi i k_x x / width) sum over k_y of P[k_y, k_x] exp(2 pi i k_y y / height) )
 class Synthesis {
  public:
@@ -32,13 +34,7 @@ class Synthesis {
   std::vector<double> sums(const Window& window, int axis) const;
 
  private:
-  class Circle;
-
-  Complex at(Index ky, Index kx) const;
-
-  Frequencies f_;
-  std::vector<Complex> values_;  // [2 K_y + 1, K_x + 1], with their weights
-  std::unique_ptr<Circle> circles_[2];
+  std::unique_ptr<Band> band_;
 };
 
 }  // namespace erffast

@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _backend
 from ..chain import Box
 from ..execution import Resources, require_image
-
-Array = NDArray[np.float64]
+from .period import Array, Image
 
 
 @dataclass(frozen=True)
@@ -23,9 +21,9 @@ class Tile:
 
     Attributes
     ----------
-    pixels : float64 [height, width]
-        Empty once they stand in an answer.
-        The pixel at input coordinate (y, x) is ``pixels[(y - origin[0]) % height, (x - origin[1]) % width]``.
+    image : Image
+        Empty once it stands in an answer. The pixel at input coordinate (y, x) is that at
+        ``(y - origin[0]) % height, (x - origin[1]) % width``.
     origin : tuple of two int
     low : tuple of two int
         Input coordinate of the first row and column; what lies outside [low, low + shape) is taken for zero.
@@ -37,7 +35,7 @@ class Tile:
         Estimated error / peak.
     """
 
-    pixels: Array
+    image: Image
     origin: tuple[int, int]
     low: tuple[int, int]
     exponent: int
@@ -50,11 +48,11 @@ class Tile:
         first, to, sides = [], [], []
         for axis in (0, 1):
             begin = max(corner[axis], self.low[axis])
-            end = min(corner[axis] + shape[axis], self.low[axis] + self.pixels.shape[axis])
-            first.append((begin - self.origin[axis]) % self.pixels.shape[axis])
+            end = min(corner[axis] + shape[axis], self.low[axis] + self.image.shape[axis])
+            first.append((begin - self.origin[axis]) % self.image.shape[axis])
             to.append(begin - corner[axis] if begin < end else 0)
             sides.append(max(end - begin, 0))
-        return self.pixels, tuple(first), tuple(to), tuple(sides), factor
+        return self.image.native, tuple(first), tuple(to), tuple(sides), factor
 
 
 class Answer:
@@ -72,7 +70,7 @@ class Answer:
         require_image((draws, *shape), dtype, resources.remedy)
         self.pixels: NDArray[np.floating] = np.empty((draws, *shape), dtype=dtype)
         self.tops: Array = np.zeros(draws)
-        self._place = _backend.PLACE[dtype]
+        self._dtype = dtype
         self._target = self.pixels.reshape(draws, 1, *shape) if len(shape) == 1 else self.pixels
         self._corner = box[0][axes[-2]] if len(shape) == 2 else None, box[0][axes[-1]]
 
@@ -86,7 +84,7 @@ class Answer:
         for some in _runs(draws):
             first = draws[some.start]
             here = slice(first, first + some.stop - some.start)
-            self.tops[here] = self._place(placed[some], self._target[here], threads)
+            self.tops[here] = tiles[0].image.place(self._dtype)(placed[some], self._target[here], threads)
 
 
 def _runs(draws: Sequence[int]) -> Iterator[slice]:
@@ -124,12 +122,12 @@ class TiledOutcome:
         """First and last pixel along an axis."""
         native = self._native(axis)
         low = self.tiles[draw].low[native]
-        return low, low + self.tiles[draw].pixels.shape[native] - 1
+        return low, low + self.tiles[draw].image.shape[native] - 1
 
     def marginal(self, draw: int, axis: int) -> Array:
         """Sums of absolute values along an axis, in units of the peak; from the first pixel of `span`."""
         tile, native = self.tiles[draw], self._native(axis)
-        sums = np.abs(tile.pixels).sum(axis=1 - native) / self.peaks[draw]
+        sums = tile.image.sums(native) / self.peaks[draw]
         return np.roll(sums, tile.origin[native] - tile.low[native])
 
     def _native(self, axis: int) -> int:

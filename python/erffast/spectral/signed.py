@@ -22,20 +22,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .. import _backend, _fft
+from .. import _backend, _core, _fft
 from .._threads import share
 from ..chain import Box, Chain
 from ..errors import AccuracyError
 from ..execution import Resources, normalising
 from ..separability import expected_deviation
-from . import probe
+from . import device, probe
+from .host import HostImage
 from .image import Answer, Tile, TiledOutcome
+from .period import Array, Image, Shape, spectra
 from .transfer import Transfer, transfer
-
-Array = NDArray[np.float64]
-Shape = tuple[int, int]
 
 ERROR_SHARE = 1.5  # reported error / measured relative error of the energy
 TRANSFORM_ERROR = 8 * 2.0**-53  # of the inverse transform and the last scaling, of the peak: measured 1e-16 .. 5e-16
@@ -51,7 +49,7 @@ BATCH_BYTES = 2**25
 # Taps times pixels of a batch that a thread takes for itself, some 30 ms: a thread other than the main one does not see Ctrl-C.
 BATCH_WORK = 2**31
 POWER = 4000  # taps that take as long as a kernel's power
-WRITTEN: Array = np.empty((0, 0))  # pixels that are kept no longer
+WRITTEN = HostImage(np.empty((0, 0)))  # pixels that are kept no longer
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def run_signed(
         outcome = _run(transfer(chain), axes, tol, period, dtype, resources)
         if chain.non_negative:
             for tile in outcome.tiles:
-                np.maximum(tile.pixels, 0.0, out=tile.pixels)
+                tile.image.clip()
         return [outcome]
     replaced = FACTOR_SHARE * expected_deviation(chain.steps, factors) / chain.ndim
     outcomes = []
@@ -129,7 +127,10 @@ def _run(
         shape = min(draws.pending.values())
         alike = [draw for draw, other in draws.pending.items() if other == shape]
         each = 8 * shape[0] * shape[1] if answer is None else answer.pixels[0].nbytes
-        count, sharing = _batch(found, len(draws.pending), len(alike), shape, each, resources)
+        if resources.native is _core:
+            count, sharing = _batch(found, len(draws.pending), len(alike), shape, each, resources)
+        else:
+            count, sharing = _device_batch(found, len(draws.pending), len(alike), shape, each, answer is not None, resources), 1
         own = resources._replace(threads=resources.threads // sharing)
         batches = [alike[i : i + count] for i in range(0, len(alike), count)]
         for together in [batches] if sharing > 1 else [[batch] for batch in batches]:
@@ -170,7 +171,7 @@ class _Draws:
         if self._answer is not None:
             factors = [normalising(tile.peak, self._scale)[0] for tile in done.values()]
             self._answer.put(list(done), list(done.values()), factors, resources.threads)
-            done = {draw: replace(tile, pixels=WRITTEN) for draw, tile in done.items()}
+            done = {draw: replace(tile, image=WRITTEN) for draw, tile in done.items()}
         self.tiles.update(done)
 
     def require_accuracy(self) -> None:
@@ -216,10 +217,8 @@ def _batch(found: Transfer, pending: int, alike: int, shape: Shape, each: int, r
     """
     pixels = shape[0] * shape[1]
     kept, working = each * pending, (8 + 2 + 8) * pixels  # images; spectrum, its exponents, what a transform needs
-    if any(layer.count > 1 or layer.spacing != (1, 1) for layer in found.layers):
-        working += (8 + 2 + 4) * pixels  # a factor computed apart, and logarithms of the product
-    what = f"a period of {shape[0]} x {shape[1]} pixels" if found.size[0] > 1 else f"a period of {shape[1]} pixels"
-    limit = _backend.require_memory(kept + working, f"{what}{f' for {pending} draws' if pending > 1 else ''}", resources.remedy)
+    working += _beside(found, pixels)
+    limit = _backend.require_memory(kept + working, _named(found, shape, pending), resources.remedy)
     threads, taps = resources.threads, [len(layer.taps) * layer.taps[0, 0].size for layer in found.layers]
     work = pixels * sum(POWER + n if layer.count > 1 else n for layer, n in zip(found.layers, taps, strict=True))
     own = min(BATCH_BYTES // 2, (limit - kept) // threads) // working
@@ -227,6 +226,29 @@ def _batch(found: Transfer, pending: int, alike: int, shape: Shape, each: int, r
     if own > 0 and threads > 1 and alike * work > BATCH_WORK // 8 and resources.meter is None:
         return own, threads
     return max(1, min(alike, min(BATCH_BYTES, limit - kept) // working)), 1
+
+
+def _device_batch(found: Transfer, pending: int, alike: int, shape: Shape, each: int, written: bool, resources: Resources) -> int:
+    """How many draws a GPU takes together; images are kept there, unless they are `written` or the host transforms."""
+    pixels, what = shape[0] * shape[1], _named(found, shape, pending)
+    working, kept = device.bytes_for(shape) + (8 + 2) * pixels + _beside(found, pixels), 0
+    if device.on_host(resources.native):
+        _backend.require_memory(each * pending + (8 + 8) * pixels, what, resources.remedy)
+    else:
+        working, kept = working + 8 * pixels, 0 if written else each * pending
+    limit = resources.require(kept + working, what)
+    return max(1, min(alike, min(device.BATCH_BYTES, limit - kept) // working))
+
+
+def _beside(found: Transfer, pixels: int) -> int:
+    """Bytes of a factor computed apart, and of logarithms of the product."""
+    return (8 + 2 + 4) * pixels if any(layer.count > 1 or layer.spacing != (1, 1) for layer in found.layers) else 0
+
+
+def _named(found: Transfer, shape: Shape, pending: int) -> str:
+    """A period for people."""
+    what = f"a period of {shape[0]} x {shape[1]} pixels" if found.size[0] > 1 else f"a period of {shape[1]} pixels"
+    return f"{what}{f' for {pending} draws' if pending > 1 else ''}"
 
 
 # ------------------------------------------------------------------------------------------------ one period
@@ -241,50 +263,48 @@ def _on_period(found: Transfer, shape: Shape, draws: list[int], tol: float, reso
     work = sum(len(taps) for taps, _, _ in layers) * len(draws)
     if resources.meter is not None:
         resources.meter.expect(work)
-    values, exponents = _backend.SPECTRUM(layers, shape, None, len(draws), resources.threads, resources.memory, resources.meter)
+    half = spectra(layers, shape, len(draws), resources)
     if resources.meter is not None:
         resources.meter.add(work)
-    energy = probe.on_grid(layers, shape, values, exponents, resources.threads)
+    energy = probe.on_grid(layers, shape, half, resources.threads)
     wraps = any(n < whole for n, whole in zip(shape, found.size, strict=True))
-    seen = [probe.blocks(v) for v in values] if wraps else []
-    made = _fft.inverse(values, shape, resources.threads)
+    seen = [half.blocks(i) for i in range(len(draws))] if wraps else []
+    made = half.inverse()
     peaks, totals = made.peaks.tolist(), made.energies.sum(axis=1).tolist()
     errors, spreads = energy.errors.tolist(), energy.spreads.tolist()
-    powers = (exponents + found.exponents[draws]).tolist()
+    powers = (half.exponents + found.exponents[draws]).tolist()
     periods = []
     for i in range(len(draws)):
-        pixels, spread = made.images[i], (spreads[i][0], spreads[i][1])
+        image, spread = made.images[i], (spreads[i][0], spreads[i][1])
         low, wrapped = found.low, 0.0
         if wraps and peaks[i] > 0:
-            low, seam = _placed(found, pixels, peaks[i], made.energies[i], energy.centres[i], spread)
+            low, seam = _placed(found, image, peaks[i], made.energies[i], energy.centres[i], spread)
             wrapped = SEAM_SHARE * seam
         error = ERROR_SHARE * errors[i] + TRANSFORM_ERROR
-        tile = Tile(pixels, found.origin, low, powers[i], peaks[i], totals[i], error)
+        tile = Tile(image, found.origin, low, powers[i], peaks[i], totals[i], error)
         if wraps and peaks[i] > 0 and wrapped <= tol:  # the seam says nothing of what has folded far from it
             mine = [(taps[:, i : i + 1] if taps.shape[1] > 1 else taps, spacing, count) for taps, spacing, count in layers]
-            native = replace(tile, exponent=int(exponents[i]))
+            native = replace(tile, exponent=int(half.exponents[i]))
             wrapped += probe.folded(mine, native, seen[i], errors[i], tol, resources.threads)
         periods.append(Period(tile, wrapped, spread))
     return periods
 
 
-def _placed(
-    found: Transfer, pixels: Array, peak: float, energies: Array, centre: Array, spread: tuple[float, float]
-) -> tuple[Shape, float]:
+def _placed(found: Transfer, image: Image, peak: float, energies: Array, centre: Array, spread: tuple[float, float]) -> tuple[Shape, float]:
     """Where the image on its period begins, and its largest value at the seams, relative to the peak; 0 where none can fold.
 
     `energies` are those of the rows.
     """
     low, worst = [], 0.0
     for axis in (0, 1):
-        n = pixels.shape[axis]
+        n = image.shape[axis]
         if n >= found.size[axis]:
             low.append(found.low[axis])
             continue
-        profile = energies if axis == 0 else np.einsum("yx,yx->x", pixels, pixels)
+        profile = energies if axis == 0 else image.column_energies()
         start = _opposite(profile, found.origin[axis], found.origin[axis] + float(centre[axis]))
         low.append(start)
-        seam = _seam(pixels, axis, start - found.origin[axis], _seam_width(found, axis)) / peak
+        seam = image.seam(axis, start - found.origin[axis], _seam_width(found, axis)) / peak
         worst = max(worst, seam if n >= LEAST_PERIOD * spread[axis] else 1.0)
     return (low[0], low[1]), worst
 
@@ -301,12 +321,6 @@ def _opposite(energy: Array, origin: int, expected: float) -> int:
     centre = circular + n * round((expected - circular) / n)
     first: int = math.floor(centre - n / 2)
     return first
-
-
-def _seam(pixels: Array, axis: int, start: int, width: int) -> float:
-    """The largest value within `width` pixels of the seam."""
-    lines = np.take(pixels, np.arange(start - width, start + width), axis=axis, mode="wrap")
-    return float(np.abs(lines).max())
 
 
 def _seam_width(found: Transfer, axis: int) -> int:
