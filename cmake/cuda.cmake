@@ -38,7 +38,7 @@ macro(erffast_cuda_module)
   target_include_directories(_cuda PRIVATE cuda cpp/src cpp/bindings)
   # The runtime is linked statically: the module imports without a driver, and says so when it is asked.
   set_target_properties(_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static CUDA_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden)
-  target_link_libraries(_cuda PRIVATE erffast_engine CUDA::cudart_static)
+  target_link_libraries(_cuda PRIVATE erffast_engine CUDA::cudart_static ${CMAKE_DL_LIBS})
   # Sums are written as explicit fused multiply-adds, as on the CPU; what is not stays apart.
   target_compile_options(_cuda PRIVATE
     $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20> # CMake 3.25 does not know what nvcc 13 can do

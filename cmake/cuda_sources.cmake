@@ -3,10 +3,13 @@ set(ERFFAST_CUDA_SOURCES
   cuda/ceilings.cu
   cuda/devices.cpp
   cuda/module.cpp
+  cuda/spectral/band_product.cu
   cuda/spectral/bindings.cpp
   cuda/spectral/coarse.cu
+  cuda/spectral/fourier.cpp
   cuda/spectral/images.cu
   cuda/spectral/period_product.cu
-  cuda/spectral/queries.cu
   cuda/spectral/repeats.cu
-  cuda/spectral/spectra.cu)
+  cuda/spectral/spectra.cu
+  cuda/spectral/spectrum.cu
+  cuda/spectral/synthesis.cu)

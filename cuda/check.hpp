@@ -13,6 +13,7 @@ struct DeviceError : std::runtime_error {
   DeviceError(cudaError_t error, const char* doing)
       : std::runtime_error(std::string("the GPU failed while ") + doing + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")"),
         code(error) {}
+  explicit DeviceError(const std::string& what) : std::runtime_error(what), code(cudaErrorUnknown) {}  // of a library
   cudaError_t code;
 };
 

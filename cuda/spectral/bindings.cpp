@@ -4,7 +4,10 @@
 
 
 #include "spectral_arguments.hpp"
+#include "spectral/fourier.hpp"
 #include "spectral/spectra.hpp"
+#include "spectral/spectrum.hpp"
+#include "spectral/synthesis.hpp"
 
 namespace erffast::cuda {
 namespace {
@@ -86,6 +89,81 @@ py::tuple blocks(const Spectra& s, Index draw, Index down, Index across) {
   Array<Index> places({down * across, Index{2}});
   std::copy(found.places.begin(), found.places.end(), places.mutable_data());
   return py::make_tuple(places, array(found.largest), array(found.sums));
+}
+
+// images, their peaks float64 [draws], and the sums of squares of their rows float64 [draws, rows]
+py::tuple weighed(std::unique_ptr<PeriodImages> images, double factor) {
+  std::vector<double> peaks, energies;
+  run([&](Monitor&) {
+    images->scale(factor, peaks, energies);
+    return 0;
+  });
+  Array<double> rows({images->draws(), images->height()});
+  std::copy(energies.begin(), energies.end(), rows.mutable_data());
+  return py::make_tuple(std::move(images), array(peaks), rows);
+}
+
+py::tuple inverse(Spectra& s) {
+  auto images = run([&](Monitor&) { return std::make_unique<PeriodImages>(s.inverse()); });
+  return weighed(std::move(images), 1 / (static_cast<double>(s.frequencies().height) * static_cast<double>(s.frequencies().width)));
+}
+
+// Images made elsewhere, float64 [draws, rows, columns], brought to the device.
+py::tuple bring(const Array<double>& pixels, Index memory_limit) {
+  require(pixels.ndim() == 3 && pixels.size() > 0, "pixels must be [draws, rows, columns]");
+  const double* const p = pixels.data();
+  auto images = run([&](Monitor&) {
+    const auto session = std::make_shared<Session>(memory_limit);
+    auto made = std::make_unique<PeriodImages>(session, pixels.shape(0), pixels.shape(1), pixels.shape(2));
+    check(cudaMemcpyAsync(made->data(), p, static_cast<std::size_t>(pixels.size()) * sizeof(double), cudaMemcpyHostToDevice, session->stream), "copying to the device");
+    session->stream.wait();
+    return made;
+  });
+  return weighed(std::move(images), 1.0);
+}
+
+// ------------------------------------------------------------------------------------------------ bands
+
+// As `spectrum` of _core: values and exponents on the host.
+std::pair<Array<Complex>, Array<Index>> run_spectrum(const py::list& list, Pair shape, const py::object& band, Index draws, int, Index memory_limit,
+                                                     py::object progress) {
+  require(draws >= 1, "draws must be at least 1");
+  const python::SpectralLayers layers = python::read_layers(list, draws);
+  const Frequencies f = python::read_frequencies(shape, band);
+  Array<Complex> values({draws, f.rows(), f.columns()});
+  Array<Index> exponents(draws);
+  auto* const v = reinterpret_cast<double2*>(values.mutable_data());
+  Index* const e = exponents.mutable_data();
+  Reporter reporter(std::move(progress), layers.kernels * draws);
+  reporter.run([&](Monitor& monitor) {
+    Session session(memory_limit);
+    const DeviceArray<double2> found = spectrum(layers.layers, f, draws, session, monitor, e);
+    found.to_host(v, found.size(), session.stream);
+    session.stream.wait();
+    return 0;
+  });
+  return {values, exponents};
+}
+
+// As `synthesis` of _core: values [2 K_y + 1, K_x + 1], weights [K_x + 1].
+std::unique_ptr<DeviceSynthesis> make_synthesis(const Array<Complex>& values, const Array<double>& weights, Pair shape, const py::object& band) {
+  const Frequencies f = python::read_frequencies(shape, band);
+  require(f.banded && values.ndim() == 2 && values.shape(0) == f.rows() && values.shape(1) == f.columns(), "values must hold the frequencies of the band");
+  require(weights.size() == f.columns(), "weights must have one entry per column");
+  return std::make_unique<DeviceSynthesis>(f, values.data(), weights.data());
+}
+
+std::pair<double, double> write_pixels(const DeviceSynthesis& synthesis, Pair low, Pair step, double factor, Array<double> out, int) {
+  require(out.ndim() == 2 && out.size() > 0 && out.writeable() && step.first >= 1 && step.second >= 1, "out must be an image, steps at least 1");
+  const Window window{{low.first, low.second}, {out.shape(0), out.shape(1)}, {step.first, step.second}};
+  double* const o = out.mutable_data();
+  const Extremes found = run([&](Monitor& monitor) { return synthesis.pixels(window, factor, o, monitor); });
+  return {found.largest, found.smallest};
+}
+
+Array<double> sum_pixels(const DeviceSynthesis& synthesis, Pair low, Pair size, int axis) {
+  require(size.first >= 1 && size.second >= 1 && (axis == 0 || axis == 1), "the window must not be empty, axis 0 or 1");
+  return array(synthesis.sums({{low.first, low.second}, {size.first, size.second}, {1, 1}}, axis));
 }
 
 // ------------------------------------------------------------------------------------------------ images
@@ -185,9 +263,19 @@ void bind_spectral(py::module_& m) {
       .def("values", &values)
       .def("quantiles", &quantiles, py::arg("samples"))
       .def("at", &at, py::arg("places"))
+      .def("inverse", &inverse)
       .def("blocks", &blocks, py::arg("draw"), py::arg("down"), py::arg("across"));
+  py::class_<DeviceSynthesis>(m, "Synthesis")
+      .def("pixels", &write_pixels, py::arg("low"), py::arg("step"), py::arg("factor"), py::arg("out").noconvert(), py::arg("threads"))
+      .def("sums", &sum_pixels, py::arg("low"), py::arg("size"), py::arg("axis"));
+  m.def("synthesis", &make_synthesis, py::arg("values"), py::arg("weights"), py::arg("shape"), py::arg("band"));
+  m.def("spectrum", &run_spectrum, py::arg("layers"), py::arg("shape"), py::arg("band"), py::arg("draws"), py::arg("threads"),
+        py::arg("memory_limit"), py::arg("progress"));
   m.def("place_f32", &place<float>, py::arg("images"), py::arg("target").noconvert(), py::arg("threads"));
   m.def("place_f64", &place<double>, py::arg("images"), py::arg("target").noconvert(), py::arg("threads"));
+  m.def("load_transforms", &load_transforms, py::arg("paths"));
+  m.def("transform_library", &transform_library);
+  m.def("images", &bring, py::arg("pixels"), py::arg("memory_limit"));
   m.def("spectra", &make_spectra, py::arg("layers"), py::arg("shape"), py::arg("draws"), py::arg("memory_limit"), py::arg("progress"));
 }
 

@@ -37,7 +37,7 @@ struct ProductState {
 // A product on the frequencies of a smaller period, which repeats on those of a larger one (cpp/src/spectral/sampled.hpp).
 struct Coarse {
   ProductState state;
-  int height, width;   // of its period
+  int height, width;   // of its period; of a band, so many that nothing repeats
   int step[2];         // of its frequencies to each of the larger period's
   int rows, columns;   // of the larger spectrum
 };

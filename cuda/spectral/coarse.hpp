@@ -9,7 +9,8 @@
 
 namespace erffast::cuda {
 
-// With taps D pixels apart the product repeats: on a period of N pixels it takes N / gcd(N, D) values (cpp/src/spectral/sampled.hpp).
+// With taps D pixels apart the product repeats: on a period of N pixels it takes N / gcd(N, D) values (cpp/src/spectral/sampled.hpp). In a
+// band, which holds few frequencies, it is computed in place.
 class CoarseProduct {
  public:
   CoarseProduct(const std::vector<const Layers*>& runs, const Frequencies& frequencies, Index draws, Session& session, Monitor& monitor);

@@ -18,6 +18,7 @@ struct Crop {
 // [draws, height, width] float64.
 class PeriodImages {
  public:
+  // Not initialised.
   PeriodImages(std::shared_ptr<Session> session, Index draws, Index height, Index width);
 
   Index draws() const { return draws_; }

@@ -1,4 +1,4 @@
-// The product of layers' transfer functions at all frequencies of a period, on the device.
+// The product of layers' transfer functions at all frequencies of a period or in a band, on the device.
 #pragma once
 
 #include <vector>
@@ -23,5 +23,9 @@ Index launch_work();
 // Multiplies all kernels of `layers`, of one spacing, each once, in the CPU's order: the same bits, before exponents are aligned.
 void product(const std::vector<const Layers*>& layers, const Frequencies& frequencies, Index draws, Stream& stream, Budget* budget,
              Monitor& monitor, DeviceSpectrum& target);
+
+// The same for the frequencies of a band, and layers of any spacing.
+void band_product(const std::vector<const Layers*>& layers, const Frequencies& frequencies, Index draws, Stream& stream, Budget* budget,
+                  Monitor& monitor, DeviceSpectrum& target);
 
 }  // namespace erffast::cuda

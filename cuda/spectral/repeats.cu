@@ -61,7 +61,8 @@ class Powers {
                             {tables.at(turns[0]), tables.at(turns[1])},
                             {static_cast<int>(f_.height), static_cast<int>(f_.width)},
                             static_cast<int>(f_.rows()),
-                            static_cast<int>(f_.columns())};
+                            static_cast<int>(f_.columns()),
+                            static_cast<int>(f_.banded ? f_.band[0] : f_.rows())};
     const Index n = draws_ * f_.size(), some = std::max<Index>(launch_work() / work, 1 << 16);
     for (Index first = 0; first < n; first += some) {
       const Index count = std::min(some, n - first);

@@ -71,6 +71,7 @@ struct PowersInput {
   const Index* bases;             // [draws]: powers of two that go into the draws' own exponents
   const Exact* turns[2];          // [2 n][..]: exp(2 pi i k / n) as (re, im) pairs, of the vertical and the horizontal period
   int period[2], rows, columns;
+  int band;                       // the last row of a band before the negative ones, or all rows
 };
 
 __device__ inline ExactScaled turn_at(const PowersInput& in, int axis, Index k, Index spacing, Index tap) {
@@ -124,11 +125,12 @@ __global__ void __launch_bounds__(look_threads) powers_kernel(ProductState state
     state.exponents[i] = 0;
     return;
   }
+  const Index place = row % in.rows, u = place > in.band ? in.period[0] - (in.rows - place) : place;
   double2 value = state.values[i];
   Index total = state.exponents[i];
   for (int r = 0; r < in.n_runs; ++r) {
     const Repeated& run = in.runs[r];
-    const ExactScaled z = power(transfer_at(in, run, run.taps + draw * run.draw_stride, row % in.rows, v), run.count);
+    const ExactScaled z = power(transfer_at(in, run, run.taps + draw * run.draw_stride, u, v), run.count);
     value = make_double2(value.x * z.re.hi - value.y * z.im.hi, value.x * z.im.hi + value.y * z.re.hi);
     total += z.exponent + to_half(value);
   }

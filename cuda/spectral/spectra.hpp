@@ -16,8 +16,6 @@ struct SpectrumBlocks {
   std::vector<double> largest, sums;
 };
 
-struct DeviceSpectrum;
-
 class Spectra {
  public:
   // As `spectrum`, for all frequencies of a period.
@@ -35,12 +33,10 @@ class Spectra {
   void at(const Index* places, Index n, Complex* out) const;
   // Of one draw, in `down` x `across` blocks of equal size.
   SpectrumBlocks blocks(Index draw, Index down, Index across) const;
-  // By cuFFT; the spectrum is used up. Throws where there is none.
+  // By cuFFT, which must have been loaded; the spectrum is used up.
   PeriodImages inverse();
 
  private:
-  void align(DeviceSpectrum& spectrum);
-
   Frequencies f_;
   Index draws_;
   std::shared_ptr<Session> session_;

@@ -23,7 +23,6 @@ SAMPLE = _core.sample
 PLACE: dict[str, Any] = {"float32": _core.place_f32, "float64": _core.place_f64}
 COMBINE = _core.combine
 WEIGH = _core.weigh
-SYNTHESIS = _core.synthesis
 STEPS = _core.steps
 CUMULANTS = _core.cumulants
 EXPONENTS = _core.exponents

@@ -159,7 +159,7 @@ def _attempt(parts: Transfer, plans: Sequence[Plan], box: Box, tol: float, resou
     values, exponents = _product(parts, shape, band, resources)
     accounts = []
     for plan, (_, dropped), spectrum in zip(plans, bands, values, strict=True):
-        picture = Picture(spectrum, shape, band, box, resources.threads)
+        picture = Picture(spectrum, shape, band, box, resources.threads, resources.native)
         truncation = plan.aliases(box, shape) + dropped
         accounts.append(_account(plan, picture, float(spectrum[0, 0].real), truncation, box, shape, band))
     return accounts, exponents
@@ -178,7 +178,9 @@ def _product(parts: Transfer, shape: Shape, band: Shape, resources: Resources) -
     work = parts.draws * sum(len(layers.taps) for layers in parts.layers)
     if resources.meter is not None:
         resources.meter.expect(work)
-    values, exponents = _backend.SPECTRUM(parts.native(), shape, band, parts.draws, resources.threads, resources.memory, resources.meter)
+    values, exponents = resources.native.spectrum(
+        parts.native(), shape, band, parts.draws, resources.threads, resources.memory, resources.meter
+    )
     if resources.meter is not None:
         resources.meter.add(work)
     return values, exponents

@@ -5,6 +5,9 @@ Where cuFFT is not to be had the spectrum comes back too, and the inverse transf
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,7 +80,10 @@ class DeviceSpectra:
         return Blocks(*self._native.blocks(draw, *blocks_along(self._shape[0], self._shape[1] // 2 + 1)))
 
     def inverse(self) -> Images:
-        return host.images(self._native.values(), self._shape, self._threads)
+        if on_host(self._module):
+            return host.images(self._native.values(), self._shape, self._threads)
+        images, peaks, energies = self._native.inverse()
+        return Images([DeviceImage(self._module, images, draw) for draw in range(len(peaks))], peaks, energies)
 
 
 def _shortage(exc: MemoryError, resources: Resources) -> MemoryError:
@@ -91,6 +97,15 @@ def bytes_for(shape: Shape) -> int:
     return 2**20 + WAVES * 16 * (shape[0] + 2 * shape[1])
 
 
+@functools.cache
 def on_host(module: Any) -> str:
     """Why the inverse transform is the host's; empty where it is the GPU's."""
-    return "cuFFT is not used yet"
+    reason: str = module.load_transforms(_candidates(module.transform_library()))
+    return reason
+
+
+def _candidates(name: str) -> list[str]:
+    """Where NVIDIA's packages put a library: of CUDA 13 in a folder of its major version, before that in one of cuFFT."""
+    found = importlib.util.find_spec("nvidia")
+    folders = (found.submodule_search_locations or ()) if found else ()
+    return [str(path) for folder in folders for path in sorted(Path(folder).glob(f"c*/lib/{name}"))]

@@ -10,11 +10,12 @@ distance from the middle of the window, half of the multiplications go.
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _backend
+from .. import _core
 from ..chain import Box
 from .certificate import Shape, column_weights
 
@@ -39,6 +40,8 @@ class Picture:
     box : Box
         First and last pixel of the window, from where the phases are 0.
     threads : int
+    native : module
+        Of the device that makes the pixels.
 
     Attributes
     ----------
@@ -46,10 +49,10 @@ class Picture:
         Sum of the moduli of all frequencies, over the number of pixels of the period: no pixel is larger.
     """
 
-    def __init__(self, values: Waves, shape: Shape, band: Shape, box: Box, threads: int) -> None:
+    def __init__(self, values: Waves, shape: Shape, band: Shape, box: Box, threads: int, native: Any = _core) -> None:
         weights = column_weights(shape, band) / (float(shape[0]) * shape[1])
         self.size = float((np.abs(values) * weights).sum())
-        self._native = _backend.SYNTHESIS(values, weights, shape, band)
+        self._native = native.synthesis(values, weights, shape, band)
         self._box = box
         self._steps = [max(int(n * SPARSE / max(k, 1)), 1) for n, k in zip(shape, band, strict=True)]
         self._threads = threads
