@@ -12,6 +12,7 @@
 #if defined(ERFFAST_CUDA_EMULATION)
 
 #define GPU_UNROLL
+#define GPU_ROLLED
 // GPU_SHARED(double, tile, [8][32]): an array of the block.
 #define GPU_SHARED(T, name, dims)                              \
   static thread_local cuda_emulation::StaticSlot name##_slot;  \
@@ -21,6 +22,7 @@
 #else
 
 #define GPU_UNROLL _Pragma("unroll")
+#define GPU_ROLLED _Pragma("unroll 1")  // where a loop taken apart would take too many registers
 #define GPU_SHARED(T, name, dims) __shared__ T name dims
 
 #endif

@@ -40,6 +40,7 @@ __device__ inline Tap row_tap(const Composer& c, const FoldedLayer& layer, int b
   const double* even = c.taps + layer.taps;
   const double* odd = even + static_cast<Index>(layer.half_y + 1) * width;
   Tap t = {even[b], 0};
+  GPU_ROLLED
   for (int y = 1; y <= layer.half_y; ++y) {
     t.re = fma(even[static_cast<Index>(y) * width + b], c.cosines[y * c.pitch], t.re);
     t.im = fma(odd[static_cast<Index>(y) * width + b], c.sines[y * c.pitch], t.im);
@@ -50,6 +51,7 @@ __device__ inline Tap row_tap(const Composer& c, const FoldedLayer& layer, int b
 // Tap i of the row that n taps c and `width` taps t make. The order is the CPU's: t from its first tap that has a partner on.
 __device__ inline Tap convolved(const Tap* c, int n, const Tap* t, int width, int i) {
   Tap sum = {0, 0};
+  GPU_ROLLED
   for (int b = i < n ? 0 : i - n + 1; b < width && b <= i; ++b) {
     const Tap u = c[i - b];
     sum.re = fma(u.re, t[b].re, sum.re);
@@ -70,6 +72,7 @@ __device__ inline void write_pair(double* out, int j, Tap right, Tap left) {
 
 // Pairs [first, half] of a single layer, `step` apart; the middle one is pair 0.
 __device__ inline void compose_one(const Composer& c, const FoldedLayer& layer, int first, int step, double* out) {
+  GPU_ROLLED
   for (int j = first; j <= layer.half_x; j += step) {
     const Tap right = row_tap(c, layer, layer.half_x + j);
     if (j == 0) {
@@ -124,15 +127,19 @@ __device__ inline void compose_threes(const Composer& c, const FoldedLayer* laye
 __device__ inline void compose_mixed(const Composer& c, const FoldedLayer* layers, int n_layers, int half, double* out) {
   Tap row[2 * largest_combined + 1], t[2 * largest_combined + 1];
   int n = 1;
+  GPU_ROLLED
   for (int p = 0; p < n_layers; ++p) {
     const int width = 2 * layers[p].half_x + 1;
     Tap* const target = p == 0 ? row : t;
+    GPU_ROLLED
     for (int b = 0; b < width; ++b) target[b] = row_tap(c, layers[p], b);
+    GPU_ROLLED
     for (int i = p > 0 ? n + width - 2 : -1; i >= 0; --i) row[i] = convolved(row, n, t, width, i);
     n += width - 1;
   }
   out[0] = row[half].re;
   out[1] = row[half].im;
+  GPU_ROLLED
   for (int j = 1; j <= half; ++j) write_pair(out, j, row[half + j], row[half - j]);
 }
 

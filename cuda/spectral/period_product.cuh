@@ -14,6 +14,7 @@
 namespace erffast::cuda {
 
 constexpr int product_threads = 128;
+constexpr int product_blocks = 4;                       // of a multiprocessor at a time: 128 registers a thread
 constexpr int chunk_doubles = 18 * product_threads;  // as many groups of four layers of three taps as there are threads to compose them
 constexpr int kept_half = 4;                         // cosines and sines of so many j stay in registers
 
@@ -81,6 +82,7 @@ __device__ inline void multiply_group(const double* c, const double (&cosine)[ke
 template <bool Paired>
 __device__ inline void multiply_wide(const double* c, int half, const double* cosines, const double* sines, Index pitch, Scaled (&p)[4]) {
   Sums s = begin(c);
+  GPU_ROLLED
   for (int j = 1; j <= half; ++j) add_pair(s, j & 1, c + 4 * j - 2, cosines[(j - 1) * pitch], sines[(j - 1) * pitch]);
   multiply<Paired>(s, p);
 }
@@ -88,7 +90,7 @@ __device__ inline void multiply_wide(const double* c, int half, const double* co
 // Blocks first_block + blockIdx.x of draws * computed rows * (columns in blocks of threads), chunks [first_chunk, last_chunk).
 // `begins`: the products start at 1, instead of at `state`.
 template <bool Paired, bool Wide>
-__global__ void __launch_bounds__(product_threads)
+__global__ void __launch_bounds__(product_threads, product_blocks)
     product_kernel(ProductInput in, ProductState state, Index first_block, int first_chunk, int last_chunk, bool begins) {
   GPU_SHARED(double, shared, [chunk_doubles]);
   double* coefficients = shared;
@@ -136,6 +138,7 @@ __global__ void __launch_bounds__(product_threads)
       cosine[j] = cosines[static_cast<Index>(j) * in.computed[1]];
       sine[j] = sines[static_cast<Index>(j) * in.computed[1]];
     }
+    GPU_ROLLED
     for (int g = groups.first; g < groups.last && inside; ++g) {
       const GroupOfLayers group = in.groups[g];
       const double* c = coefficients + group.offset;

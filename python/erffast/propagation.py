@@ -380,7 +380,7 @@ def _result(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choi
         error=error,
         error_is_bound=error_is_bound,
         accuracy="pixel" if choice.per_pixel else "peak",
-        engine=choice.engine,
+        engine=", ".join([choice.engine, *_remarks(outcomes)]),
         device=_devices.name_of(request.native),
         reason=choice.reason,
         dead=alive.count(False),
@@ -389,6 +389,11 @@ def _result(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choi
         reach=chain.reach_later,
         tops=[o.tops for o in outcomes if hasattr(o, "tops")] or None,
     )
+
+
+def _remarks(outcomes: list[Any]) -> list[str]:
+    """What an engine did in another way than its name says."""
+    return sorted({o.remark for o in outcomes if getattr(o, "remark", "")})
 
 
 def _border(outcomes: list[Any]) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..chain import Box
 from ..execution import Resources, require_image
-from .period import Array, Image
+from .period import Array, Image, remark
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,11 @@ class TiledOutcome:
     """Tiles of all draws, with what `execution.Outcome` offers for signed chains; `axes` may be one axis of a separable chain.
 
     An `answer` given holds them already, of the box and with the factors that `write` will be asked for.
+
+    Attributes
+    ----------
+    remark : str
+        Where the inverse transform was made, if not on the device of all else; or empty.
     """
 
     bounded = False  # errors are estimates
@@ -110,6 +115,7 @@ class TiledOutcome:
         self.errors: Array = np.array([t.error for t in tiles])
         self.written_peaks: Array = self.peaks
         self.tops: Array = self.peaks
+        self.remark = remark(resources)
 
     @property
     def draws(self) -> int:

@@ -126,6 +126,15 @@ def spectra(layers: Native, shape: Shape, draws: int, resources: Resources) -> S
     return made
 
 
+def remark(resources: Resources) -> str:
+    """Where the inverse transform is made, if not on the device of all else; or empty."""
+    if resources.native is _core:
+        return ""
+    from . import device
+
+    return "inverse transform on the host" if device.on_host(resources.native) else ""
+
+
 def blocks_along(rows: int, columns: int) -> Shape:
     """How many blocks a half spectrum has along each axis."""
     down = min(rows, round(BLOCKS**0.5))

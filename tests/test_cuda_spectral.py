@@ -1,0 +1,154 @@
+"""The spectral engine on the emulated GPU: the CPU's answers, in several orders of threads and in every variant of the emulation."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from emulated import FINDING, ORDERS, ROOT, SOURCES, Emulation, unavailable
+
+pytestmark = pytest.mark.skipif(bool(unavailable(module=True)), reason=unavailable(module=True))
+
+PARTS = (
+    *("products_have_the_bits_of_the_cpu", "zeros", "what_is_looked_at_of_a_spectrum", "what_is_asked_of_images", "crops_are_the_cpus"),
+    *("bands_have_the_bits_of_the_cpu", "pixels_have_the_bits_of_the_cpu"),
+)
+LARGER = ("long_lines", "a_kernel_wider_than_shared_memory", "bands_of_many_layers")
+LAUNCHES = ("products_in_several_launches", "bands_in_several_launches")
+WHOLE = ("signed_chains", "equal_layers", "separable_axes", "exact_images", "chains_without_negative_taps")
+RUN = "import sys, cuda_spectral_cases; cuda_spectral_cases.run(sys.argv[1:])"
+
+
+def cases(emulation: Emulation, *names: str, variant: str = "plain", order: str = "forward", **environment: str) -> None:
+    """Run cases of `cuda_spectral_cases`."""
+    paths = {"PYTHONPATH": str(ROOT / "tests")} | environment
+    printed = emulation.run(RUN, *names, variant=variant, order=order, **paths)  # type: ignore[arg-type]
+    assert printed.split() == list(names)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_parts_in_every_order(emulation: Emulation, order: str) -> None:
+    cases(emulation, *PARTS, *LARGER, order=order)
+
+
+@pytest.mark.parametrize("variant", ["sanitized", "checked"])
+def test_parts_in_every_variant(emulation: Emulation, variant: str) -> None:
+    cases(emulation, *PARTS, variant=variant, order="reverse")
+
+
+@pytest.mark.parametrize("variant", ["sanitized", "checked"])
+def test_coefficients_in_parts_in_every_variant(emulation: Emulation, variant: str) -> None:
+    cases(emulation, *LARGER, variant=variant)
+
+
+def test_work_of_several_launches(emulation: Emulation) -> None:
+    cases(emulation, *LAUNCHES)
+
+
+@pytest.mark.parametrize("order", ORDERS[:2])
+def test_whole_calls(emulation: Emulation, order: str) -> None:
+    cases(emulation, *WHOLE, order=order)
+
+
+def test_whole_calls_with_late_streams(emulation: Emulation) -> None:
+    """What is launched runs when it is waited for: a wait that lacks shows."""
+    cases(emulation, *WHOLE, *PARTS, ERFFAST_EMULATED_STREAMS="deferred")
+
+
+# ------------------------------------------------------------------------------------------------ cuFFT
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a library that has cuFFT's names (tests/cuda_emulation/cufft_stand_in.cpp)."""
+    folder = tmp_path_factory.mktemp("cufft")
+    flags = ["-std=c++20", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+    subprocess.run(["g++", *flags, str(SOURCES / "cufft_stand_in.cpp"), "-o", str(folder / "libcufft.so.12")], check=True)
+    return folder
+
+
+@pytest.mark.parametrize("variant", ["plain", "sanitized"])
+def test_the_transform_on_the_device_is_found_by_the_loader(emulation: Emulation, stand_in: Path, variant: str) -> None:
+    cases(emulation, "signed_chains_with_the_transform_on_the_device", variant=variant, LD_LIBRARY_PATH=str(stand_in))
+
+
+def test_the_transform_on_the_device_is_found_in_its_package(emulation: Emulation, stand_in: Path, tmp_path: Path) -> None:
+    library = tmp_path / "nvidia" / "cu13" / "lib" / "libcufft.so.12"
+    library.parent.mkdir(parents=True)
+    library.symlink_to(stand_in / library.name)
+    name = "signed_chains_with_the_transform_on_the_device"
+    cases(emulation, name, PYTHONPATH=f"{ROOT / 'tests'}:{tmp_path}")
+
+
+def test_a_library_without_the_functions_is_not_used(emulation: Emulation, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.cpp"
+    empty.write_text("")
+    subprocess.run(["g++", "-shared", "-fPIC", str(empty), "-o", str(tmp_path / "libcufft.so.12")], check=True)
+    code = "from erffast import _cuda; print(_cuda.load_transforms([]))"
+    assert emulation.run(code, LD_LIBRARY_PATH=str(tmp_path)).strip() == "libcufft.so.12 lacks functions of cuFFT"
+
+
+# ------------------------------------------------------------------------------------------------ memory, progress, Ctrl-C
+
+SIGNED = """
+import numpy as np, erffast as ef
+net, rng = ef.parse("conv3 * %d"), np.random.default_rng(0)
+weights = rng.standard_normal((%d, 3, 3))
+"""
+
+
+@pytest.mark.parametrize("with_cufft", [False, True])
+def test_memory_is_asked_for_before_it_is_used(emulation: Emulation, stand_in: Path, with_cufft: bool) -> None:
+    code = (
+        SIGNED % (300, 300)
+        + """
+try:
+    ef.gradient(net, weights, device="cuda", period="full", window=9)
+except MemoryError as exc:
+    print(exc)
+"""
+    )
+    places = {"LD_LIBRARY_PATH": str(stand_in)} if with_cufft else {}
+    printed = emulation.run(code, ERFFAST_EMULATED_MEMORY=str(2**22), **places)
+    assert printed.startswith("a period of 605 x 608 pixels needs ")
+    assert printed.strip().endswith('are available on the GPU; use period="auto"')
+
+
+def test_progress_counts_layers_and_an_exception_in_it_ends_the_call(emulation: Emulation) -> None:
+    """The product takes several launches; between them the callback is asked."""
+    code = (
+        SIGNED % (300, 300)
+        + """
+calls = []
+def progress(done, total):
+    calls.append((done, total))
+    raise KeyboardInterrupt
+try:
+    ef.gradient(net, weights, device="cuda", period="full", window=9, progress=progress)
+except KeyboardInterrupt:
+    print("stopped", calls)
+"""
+    )
+    printed = emulation.run(code)
+    assert printed.startswith("stopped")
+    ((done, total),) = eval(printed.removeprefix("stopped"))
+    assert 0 < done < total == 300
+
+
+def test_errors_of_a_kernel_are_told_apart_from_answers(emulation: Emulation) -> None:
+    """A launch that is refused raises; nothing falls back to the CPU."""
+    code = (
+        SIGNED % (60, 60)
+        + """
+try:
+    ef.gradient(net, weights, engine="spectral", device="cuda")
+except ef.BackendUnavailable as exc:
+    print(exc)
+"""
+    )
+    done = emulation.attempt(code, ERFFAST_EMULATED_DEVICES="0")
+    assert done.returncode == 0, done.stderr
+    assert FINDING not in done.stdout
+    assert "no GPU" in done.stdout
