@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import erffast as ef
 from band_runs import lowered, resources
 from deep_oracles import Truth, Vectors, chain, error, lattice_image, on_lattice, power, truth
-from erffast import _backend, execution
+from erffast import _core, execution
 from erffast.chain import Box, Chain
 from erffast.errors import AccuracyError
 from erffast.layers import Conv, Stack
@@ -275,13 +275,13 @@ def test_the_same_bits_for_any_number_of_threads() -> None:
 def test_a_peak_guessed_too_high_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Period and band are planned for a guessed peak, and planned again where the image shows that they left out too much."""
     runs: list[tuple[int, int]] = []
-    native = _backend.SPECTRUM
+    native = _core.spectrum
 
     def counted(layers: Any, shape: tuple[int, int], *rest: Any) -> Any:
         runs.append(shape)
         return native(layers, shape, *rest)
 
-    monkeypatch.setattr(_backend, "SPECTRUM", counted)
+    monkeypatch.setattr(_core, "spectrum", counted)
     chain_of_all = lowered(generator(4, "band guess").random((200, 3, 3)))
     check_against_layers(chain_of_all)
     assert len(runs) == 1
