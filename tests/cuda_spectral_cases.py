@@ -108,6 +108,38 @@ def products_in_several_launches() -> None:
 
 
 @case
+def progress_between_launches() -> None:
+    """A callback is asked between the launches of a product; what it raises ends the call there."""
+    layers: Layers = [(taps(generator(0, "launches"), 40_000, 1, 3, 3), (1, 1), 1)]
+    seen: list[tuple[int, int]] = []
+    device().spectra(layers, (80, 8), 1, MEMORY, lambda done, total: seen.append((done, total)))
+    assert len(seen) >= 2
+    assert seen == sorted(set(seen))
+    assert all(0 < done <= total == 40_000 for done, total in seen)
+    calls = []
+
+    def interrupt(done: int, total: int) -> None:
+        calls.append(done)
+        raise KeyboardInterrupt
+
+    try:
+        device().spectra(layers, (80, 8), 1, MEMORY, interrupt)
+    except KeyboardInterrupt:
+        assert len(calls) == 1
+        assert 0 < calls[0] < 40_000
+    else:
+        raise AssertionError("the call went on")
+
+
+@case
+def progress_of_a_whole_call() -> None:
+    seen: list[tuple[int, int]] = []
+    net = ef.parse("conv3 * 30")
+    on_device(net, normal_weights(net, "progress"), progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1][0] == seen[-1][1] >= 30
+
+
+@case
 def zeros() -> None:
     """Sums and differences vanish on whole lines of frequencies; a spectrum of zeros has the exponent 0."""
     plus = np.array([[0.5, 0.5]])[None, None]

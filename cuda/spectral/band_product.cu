@@ -52,15 +52,18 @@ class BandProduct {
     const BandState state{values_.data(), exponents_.data()};
     const Index all = blocks(), some = wide_ ? std::min(all, wide_blocks) : all;
     const int parts = static_cast<int>(std::clamp<Index>(some * work_ / launch_work() + 1, 1, 1 << 20));
+    Index done = 0;  // blocks times parts
+    const auto layers_done = [&] { return input_.count * draws_ * done / (all * parts); };
     for (Index first = 0; first < all; first += some) {
       const dim3 grid(static_cast<unsigned>(std::min(some, all - first)));
       for (int part = 0; part < parts; ++part) {
         check(launch(wide_ ? band_product_kernel<true> : band_product_kernel<false>, grid, dim3(band_threads), 0, stream_, input_, state, first, part, parts),
               "starting the product in a band");
-        wait(stream_, monitor);
+        const Index before = layers_done();
+        done += grid.x;
+        wait(stream_, monitor, layers_done() - before);
       }
     }
-    monitor.add_done(input_.count * draws_);
     const Index n = draws_ * f_.size();
     check(launch(join_kernel, dim3(static_cast<unsigned>((n + band_threads - 1) / band_threads)), dim3(band_threads), 0, stream_, state,
                  input_.pieces, input_.rows, input_.columns, n, target),

@@ -100,9 +100,8 @@ class Product {
         check(launch(kernel, dim3(static_cast<unsigned>(here)), dim3(product_threads), 0, stream_, input_, state, first, static_cast<int>(c),
                      static_cast<int>(end), c == 0),
               "starting the product of transfer functions");
-        wait(stream_, monitor);
         done += here * (end - c);
-        monitor.add_done(layers_done() - before);
+        wait(stream_, monitor, layers_done() - before);
       }
     }
   }

@@ -12,6 +12,7 @@
 namespace erffast::cuda {
 
 constexpr double negligible_bits = 90;
+constexpr int powers_blocks = 4;  // of a multiprocessor at a time: 128 registers a thread, and none in memory
 
 __device__ inline double log2_of(double2 z) { return 0.5 * log2(z.x * z.x + z.y * z.y); }
 
@@ -116,7 +117,7 @@ __device__ inline ExactScaled power(ExactScaled one, Index count) {
 }
 
 // Frequencies [first, first + n) of all: state *= the powers; 0 where they do not matter.
-__global__ void __launch_bounds__(look_threads) powers_kernel(ProductState state, PowersInput in, Index first, Index n) {
+__global__ void __launch_bounds__(look_threads, powers_blocks) powers_kernel(ProductState state, PowersInput in, Index first, Index n) {
   const Index i = first + blockIdx.x * Index{look_threads} + threadIdx.x;
   if (i >= first + n) return;
   const Index row = i / in.columns, draw = row / in.rows, v = i % in.columns;
