@@ -62,7 +62,7 @@ class DeviceSpectra:
     """As `period.Spectra`."""
 
     def __init__(self, layers: Native, shape: Shape, draws: int, resources: Resources) -> None:
-        self._module, self._shape, self._threads = resources.native, shape, resources.threads
+        self._module, self._shape, self._resources = resources.native, shape, resources
         try:
             self._native = resources.native.spectra(layers, shape, draws, resources.memory, resources.meter)
         except MemoryError as exc:
@@ -81,15 +81,18 @@ class DeviceSpectra:
 
     def inverse(self) -> Images:
         if on_host(self._module):
-            return host.images(self._native.values(), self._shape, self._threads)
-        images, peaks, energies = self._native.inverse()
+            return host.images(self._native.values(), self._shape, self._resources.threads)
+        try:
+            images, peaks, energies = self._native.inverse()
+        except MemoryError as exc:
+            raise _shortage(exc, self._resources) from None
         return Images([DeviceImage(self._module, images, draw) for draw in range(len(peaks))], peaks, energies)
 
 
 def _shortage(exc: MemoryError, resources: Resources) -> MemoryError:
     """What the module says in bytes, for people."""
     needed = exc.args[0] if exc.args and isinstance(exc.args[0], int) else 0
-    return _backend.shortage(needed, resources.memory, "a spectrum", resources.remedy, where=" on the GPU")
+    return _backend.shortage(needed, resources.memory, "a spectrum with its image", resources.remedy, where=" on the GPU")
 
 
 def bytes_for(shape: Shape) -> int:

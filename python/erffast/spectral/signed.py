@@ -235,7 +235,7 @@ def _device_batch(found: Transfer, pending: int, alike: int, shape: Shape, each:
     if device.on_host(resources.native):
         _backend.require_memory(each * pending + (8 + 8) * pixels, what, resources.remedy)
     else:
-        working, kept = working + 8 * pixels, 0 if written else each * pending
+        working, kept = working + (8 + 16) * pixels, 0 if written else each * pending  # images, and what cuFFT works in
     limit = resources.require(kept + working, what)
     return max(1, min(alike, min(device.BATCH_BYTES, limit - kept) // working))
 
