@@ -6,6 +6,7 @@
 
 #include "ceilings.hpp"
 #include "check.hpp"
+#include "device_image.hpp"
 #include "devices.hpp"
 #include "stream.hpp"
 
@@ -47,6 +48,7 @@ py::dict devices() {
 PYBIND11_MODULE(_cuda, m) {
   m.doc() = "Native CUDA engines of erffast; use the functions of the package instead.";
   py::register_exception_translator(&translate);
+  erffast::cuda::bind_device_image(m);
   m.def("devices", &devices);
   m.def("free_memory", [] {
     const erffast::cuda::FreeMemory memory = erffast::cuda::free_memory();

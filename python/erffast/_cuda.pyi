@@ -1,4 +1,7 @@
+from collections.abc import Sequence
 from typing import Any
+
+from numpy.typing import NDArray
 
 from ._core import ImagesF32 as ImagesF32
 from ._core import ImagesF64 as ImagesF64
@@ -7,6 +10,15 @@ from ._core import outer_f64 as outer_f64
 from ._core import propagate_f32 as propagate_f32
 from ._core import propagate_f64 as propagate_f64
 from ._core import propagate_x64 as propagate_x64
+
+class DeviceImage:
+    shape: tuple[int, ...]
+    dtype: str
+    __cuda_array_interface__: dict[str, Any]
+    def reshaped(self, shape: Sequence[int]) -> DeviceImage: ...
+    def to_host(self) -> NDArray[Any]: ...
+    def __dlpack__(self, **options: Any) -> Any: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
 
 def devices() -> dict[str, Any]: ...
 def free_memory() -> tuple[int, int]: ...
