@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -65,18 +66,37 @@ class Pixels:
         else:
             self.profiles = tuple([frozen(np.asarray(p, dtype=np.float64)) for p in given])
             self.dtype, self.shape = np.dtype(dtype), tuple([p.shape[-1] for p in given])
-        # rounded as the image is or will be, for rounding can carry a peak over a power of two
-        peaks = math.prod(tops[1:], start=tops[0]).astype(self.dtype, copy=False).astype(np.float64, copy=False)
-        self.peaks, powers = np.frexp(peaks)
-        powers = powers.astype(np.int64)
-        self.rescaled = -powers
-        self.exponents: NDArray[np.int64] = np.where(self.peaks > 0, np.asarray(exponent, dtype=np.int64) + powers, 0)
-        self.shifts = self.rescaled if image is None else np.zeros_like(powers)
+        self._tops, self._given_exponent = tops, exponent
         self.on_device = image if hasattr(image, "to_host") and not self.rescaled.any() else None
         if image is not None and self.on_device is None:
             host = image.to_host() if hasattr(image, "to_host") else image
             self._image = frozen(np.ascontiguousarray(self.scaled(host)))
         self._weights: dict[float, list[Weights]] = {}
+
+    @cached_property
+    def _largest(self) -> tuple[Array, NDArray[np.int64]]:
+        """Mantissas in [0.5, 1) and powers of two of the largest absolute values, [draws]."""
+        # rounded as the image is or will be, for rounding can carry a peak over a power of two
+        rounded = math.prod(self._tops[1:], start=self._tops[0]).astype(self.dtype, copy=False).astype(np.float64, copy=False)
+        mantissas, powers = np.frexp(rounded)
+        return mantissas, powers.astype(np.int64)
+
+    @property
+    def peaks(self) -> Array:
+        return self._largest[0]
+
+    @property
+    def rescaled(self) -> NDArray[np.int64]:
+        return -self._largest[1]
+
+    @cached_property
+    def exponents(self) -> NDArray[np.int64]:
+        peaks, powers = self._largest
+        return np.where(peaks > 0, np.asarray(self._given_exponent, dtype=np.int64) + powers, 0)
+
+    @property
+    def shifts(self) -> NDArray[np.int64]:
+        return np.zeros_like(self.rescaled) if self.profiles is None else self.rescaled
 
     def scaled(self, values: NDArray[Any]) -> NDArray[Any]:
         """`values`, to the scale the pixels were given in, at the scale of the image; [draws, *shape] or [*shape]."""
@@ -84,7 +104,7 @@ class Pixels:
 
     @property
     def draws(self) -> int:
-        return len(self.peaks)
+        return len(self._tops[0])
 
     @property
     def image(self) -> NDArray[Any]:
