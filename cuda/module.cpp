@@ -4,6 +4,7 @@
 
 #include "check.hpp"
 #include "devices.hpp"
+#include "direct/bindings.hpp"
 
 namespace py = pybind11;
 
@@ -48,4 +49,5 @@ PYBIND11_MODULE(_cuda, m) {
     const erffast::cuda::FreeMemory memory = erffast::cuda::free_memory();
     return std::make_pair(memory.free, memory.total);
   });
+  erffast::python::bind_direct_on_gpu(m);
 }

@@ -45,12 +45,9 @@ struct Accounts {
   double trim_budget(double share, Index done, Index layers) const { return share * mass * static_cast<double>(done) / static_cast<double>(layers); }
   void add_trimmed(double taken) { trimmed += taken / mass; }
 
-  // The answer's own, for its peak.
-  void write(Image<T>& image) const {
-    image.exponent = exponent;
-    image.trimmed = trimmed;
-    image.rounding = rounding + (parts == 2 ? unit_roundoff<T> : 0.0);  // of two parts, the answer is the high ones
-    image.border = log_kept < 0 ? -std::expm1(log_kept) : 0;
+  ImageFacts facts(double peak) const {
+    const double last = parts == 2 ? unit_roundoff<T> : 0.0;  // of two parts, the answer is the high ones
+    return {exponent, peak, log_kept < 0 ? -std::expm1(log_kept) : 0, trimmed, rounding + last};
   }
 };
 

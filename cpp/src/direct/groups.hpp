@@ -54,6 +54,11 @@ class PeakBound {
  public:
   explicit PeakBound(double peak) : bound_(peak) {}
 
+  // Pixels multiplied by factors up to `largest`.
+  void rescale(double largest) {
+    if (largest > 0) bound_ = bound_ * Magnitude(largest);
+  }
+
   // The power of two for the taps of the next layer.
   int next(const Magnitude& gain) {
     bound_ = bound_ * gain;

@@ -282,13 +282,13 @@ class Chain {
   }
 
   Image<T> finish() {
-    Image<T> image;
-    accounts_.write(image);
+    double peak = 0;
     for (Index c = 0; c < now_.channels() && !now_.empty(); ++c) {
       for (Index y = 0; y < now_.rect().height; ++y) {
-        image.peak = std::max(image.peak, static_cast<double>(kernels_.max_abs(now_.row(c, y), now_.rect().width)));
+        peak = std::max(peak, static_cast<double>(kernels_.max_abs(now_.row(c, y), now_.rect().width)));
       }
     }
+    Image<T> image{accounts_.facts(peak), Plane<T>()};
     if (options_.draws == 1) {
       image.plane = std::move(now_);
     } else {  // a tight copy: the working planes serve the next draw
