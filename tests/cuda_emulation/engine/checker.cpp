@@ -2,11 +2,12 @@
 
 #include <dlfcn.h>
 #include <link.h>
+#include <sys/mman.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <map>
-#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -22,38 +23,58 @@ namespace {
 
 constexpr std::size_t word = 4;  // bytes of one cell
 
+// The first line of what the command prints that is not about the emulation's own headers.
+std::string first_line(const char* command) {
+  std::string found;
+  FILE* const pipe = popen(command, "r");
+  if (pipe == nullptr) return found;
+  char text[1024];
+  while (std::fgets(text, sizeof text, pipe) != nullptr) {
+    if (!found.empty() || std::strstr(text, "/include/cuda_emulation/") != nullptr) continue;
+    found = text;
+    found.erase(found.find_last_not_of('\n') + 1);
+    if (const auto inlined = found.find("(inlined by) "); inlined != std::string::npos) found.erase(0, inlined + 13);
+  }
+  pclose(pipe);
+  return found;
+}
+
+// Function, file and line, of those inlined there the innermost; without binutils the place in the library.
 std::string line_of(void* address) {
   Dl_info info{};
   if (dladdr(address, &info) == 0 || info.dli_fname == nullptr) return "an unknown place";
   const auto offset = static_cast<unsigned long>(static_cast<char*>(address) - static_cast<char*>(info.dli_fbase)) - 1;
   char text[1024];
-  std::snprintf(text, sizeof text, "addr2line -Cpfe '%s' %#lx 2>/dev/null", info.dli_fname, offset);
-  std::string line;
-  if (FILE* const pipe = popen(text, "r")) {
-    if (std::fgets(text, sizeof text, pipe) != nullptr) line = text;
-    pclose(pipe);
-  }
-  while (!line.empty() && line.back() == '\n') line.pop_back();
+  std::snprintf(text, sizeof text, "addr2line -Cpife '%s' %#lx 2>/dev/null", info.dli_fname, offset);
+  const std::string line = first_line(text);
   if (!line.empty()) return line;
   std::snprintf(text, sizeof text, "%s+%#lx", info.dli_fname, offset);
   return text;
 }
 
-// The cells of a piece of memory. The system gives zeros, and only to what is touched.
+// The cells of a piece of memory. The system gives zeros, and only to what is touched: the cells of a large piece would not fit.
 class Shadow {
  public:
-  explicit Shadow(std::size_t bytes) : cells_(static_cast<Cell*>(std::calloc(bytes / word + 2, sizeof(Cell))), &std::free), bytes_(bytes) {
-    if (cells_ == nullptr) {
+  explicit Shadow(std::size_t bytes) : bytes_(bytes) {
+    void* const cells = mmap(nullptr, mapped(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (cells == MAP_FAILED) {
       std::perror("cuda emulation: no memory for the checks");
       std::abort();
     }
+    cells_ = static_cast<Cell*>(cells);
   }
+  ~Shadow() { munmap(cells_, mapped()); }
+  Shadow(const Shadow&) = delete;
+  Shadow& operator=(const Shadow&) = delete;
+
   std::size_t bytes() const { return bytes_; }
-  Cell& operator[](std::size_t offset) { return cells_.get()[offset / word]; }
+  Cell& operator[](std::size_t offset) { return cells_[offset / word]; }
 
  private:
-  std::unique_ptr<Cell[], decltype(&std::free)> cells_;
+  std::size_t mapped() const { return (bytes_ / word + 1) * sizeof(Cell); }
+
   std::size_t bytes_;
+  Cell* cells_;
 };
 
 // From `offset` on, the first byte of each word that n bytes touch.
@@ -103,6 +124,7 @@ class Checker final : public Observer {
   Piece* holding(const void* address);
   void each_cell(Block& block, Shadow& shadow, std::size_t offset, std::size_t bytes, Access access, void* caller);
   void elsewhere(Block& block, char* address, std::size_t bytes, bool write, void* caller);
+  bool beside_a_piece(const char* address) const;
   void find_images();
 
   std::map<char*, Shadow> pieces_;  // of device memory
@@ -142,6 +164,14 @@ Checker::Piece* Checker::holding(const void* address) {
   return holds(*after) ? last_ = &*after : nullptr;
 }
 
+// Whether an index that is somewhat wrong may have led there.
+bool Checker::beside_a_piece(const char* address) const {
+  constexpr std::ptrdiff_t near = 4096;
+  for (const auto& [first, shadow] : pieces_)
+    if (address >= first - near && address < first + shadow.bytes() + near) return true;
+  return false;
+}
+
 void Checker::access(Block& block, char* address, std::size_t bytes, bool write, bool atomic, void* caller) {
   if (block.own(address, bytes)) return;
   Access access{launch_, block.serial(), block.phase(), block.thread(), write, atomic, false};
@@ -153,7 +183,7 @@ void Checker::access(Block& block, char* address, std::size_t bytes, bool write,
   }
   Piece* const piece = holding(address);
   if (piece == nullptr) return elsewhere(block, address, bytes, write, caller);
-  if (offset(*piece, address) + bytes > piece->second.bytes()) return block.fail("out of the bounds of global memory, in " + line_of(caller));
+  if (offset(*piece, address) + bytes > piece->second.bytes()) return block.fail("out of the bounds of device memory, in " + line_of(caller));
   each_cell(block, piece->second, offset(*piece, address), bytes, access, caller);
 }
 
@@ -174,7 +204,7 @@ void Checker::elsewhere(Block& block, char* address, std::size_t bytes, bool wri
   if (built_in) return;
   for (const auto& [begin, end] : images_)
     if (!write && address >= begin && address + bytes <= end) return;
-  block.fail("access to what is no device memory, in " + line_of(caller));
+  block.fail((beside_a_piece(address) ? "out of the bounds of device memory, in " : "access to what is no device memory, in ") + line_of(caller));
 }
 
 }  // namespace
