@@ -34,6 +34,7 @@ std::string first_line(const char* command) {
     found = text;
     found.erase(found.find_last_not_of('\n') + 1);
     if (const auto inlined = found.find("(inlined by) "); inlined != std::string::npos) found.erase(0, inlined + 13);
+    if (const auto part = found.find(" (discriminator"); part != std::string::npos) found.erase(part);
   }
   pclose(pipe);
   return found;
@@ -124,7 +125,7 @@ class Checker final : public Observer {
   Piece* holding(const void* address);
   void each_cell(Block& block, Shadow& shadow, std::size_t offset, std::size_t bytes, Access access, void* caller);
   void elsewhere(Block& block, char* address, std::size_t bytes, bool write, void* caller);
-  bool beside_a_piece(const char* address) const;
+  std::string beside(const char* address, std::size_t bytes) const;
   void find_images();
 
   std::map<char*, Shadow> pieces_;  // of device memory
@@ -164,12 +165,15 @@ Checker::Piece* Checker::holding(const void* address) {
   return holds(*after) ? last_ = &*after : nullptr;
 }
 
-// Whether an index that is somewhat wrong may have led there.
-bool Checker::beside_a_piece(const char* address) const {
+// The piece of device memory that an index somewhat wrong may have left.
+std::string Checker::beside(const char* address, std::size_t bytes) const {
   constexpr std::ptrdiff_t near = 4096;
-  for (const auto& [first, shadow] : pieces_)
-    if (address >= first - near && address < first + shadow.bytes() + near) return true;
-  return false;
+  for (const auto& [first, shadow] : pieces_) {
+    const std::ptrdiff_t before = first - address, after = address + bytes - (first + shadow.bytes());
+    if (before > 0 && before <= near) return ", " + std::to_string(before) + " bytes before a piece of it";
+    if (after > 0 && after <= near) return ", " + std::to_string(after) + " bytes beyond a piece of it";
+  }
+  return "";
 }
 
 void Checker::access(Block& block, char* address, std::size_t bytes, bool write, bool atomic, void* caller) {
@@ -183,7 +187,7 @@ void Checker::access(Block& block, char* address, std::size_t bytes, bool write,
   }
   Piece* const piece = holding(address);
   if (piece == nullptr) return elsewhere(block, address, bytes, write, caller);
-  if (offset(*piece, address) + bytes > piece->second.bytes()) return block.fail("out of the bounds of device memory, in " + line_of(caller));
+  if (offset(*piece, address) + bytes > piece->second.bytes()) return elsewhere(block, address, bytes, write, caller);
   each_cell(block, piece->second, offset(*piece, address), bytes, access, caller);
 }
 
@@ -204,7 +208,7 @@ void Checker::elsewhere(Block& block, char* address, std::size_t bytes, bool wri
   if (built_in) return;
   for (const auto& [begin, end] : images_)
     if (!write && address >= begin && address + bytes <= end) return;
-  block.fail((beside_a_piece(address) ? "out of the bounds of device memory, in " : "access to what is no device memory, in ") + line_of(caller));
+  block.fail("access to what is no device memory" + beside(address, bytes) + ", in " + line_of(caller));
 }
 
 }  // namespace
