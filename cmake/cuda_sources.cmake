@@ -1,4 +1,6 @@
 # The files of _cuda, from the root; compiled by nvcc, and for the tests by a C++ compiler (tests/cuda_emulation).
 set(ERFFAST_CUDA_SOURCES
+  cuda/ceilings.cu
+  cuda/device_image.cpp
   cuda/devices.cpp
   cuda/module.cpp)

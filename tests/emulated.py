@@ -72,6 +72,10 @@ class Emulation:
         assert FINDING not in done.stderr, done.stderr[-6000:]
         return done.stdout
 
+    def _engine(self) -> Path:
+        """The library of the engines on the CPU, for all variants."""
+        return self._built("plain", "erffast_engine") / "liberffast_engine.a"
+
     def _built(self, variant: str, target: str) -> Path:
         folder = self._folder / f"emulated-{variant}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,14 +83,16 @@ class Emulation:
             fcntl.flock(lock, fcntl.LOCK_EX)
             done = self._session / f"emulated-{variant}-{target}.done"
             if not done.exists():
-                build(variant, folder, target)
+                build(variant, folder, target, self._engine() if target == "_cuda" and variant != "plain" else None)
                 done.touch()
         return folder
 
 
-def build(variant: str, folder: Path, target: str) -> None:
-    """Configure and build one target, with as many jobs as there are cores."""
+def build(variant: str, folder: Path, target: str, engine: Path | None) -> None:
+    """Configure and build one target, with as many jobs as there are cores; `engine`: a library of the engines, built before."""
     options = ["-DCMAKE_CXX_COMPILER=g++", f"-DVARIANT={variant}", f"-DPython_EXECUTABLE={sys.executable}"]
+    if engine is not None:
+        options.append(f"-DENGINE={engine}")
     if importlib.util.find_spec("pybind11") is not None:
         import pybind11
 
