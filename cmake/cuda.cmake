@@ -36,12 +36,12 @@ macro(erffast_cuda_module)
   include(cmake/cuda_sources.cmake)
   pybind11_add_module(_cuda MODULE NO_EXTRAS ${ERFFAST_CUDA_SOURCES})
   target_include_directories(_cuda PRIVATE cuda cpp/src cpp/bindings)
-  target_compile_features(_cuda PRIVATE cuda_std_20)
   # The runtime is linked statically: the module imports without a driver, and says so when it is asked.
   set_target_properties(_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static CUDA_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden)
   target_link_libraries(_cuda PRIVATE erffast_engine CUDA::cudart_static)
   # Sums are written as explicit fused multiply-adds, as on the CPU; what is not stays apart.
   target_compile_options(_cuda PRIVATE
+    $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20> # CMake 3.25 does not know what nvcc 13 can do
     $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false>
     $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra>
     $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-ffp-contract=off>)

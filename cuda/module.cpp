@@ -2,9 +2,14 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <utility>
+
+#include "ceilings.hpp"
 #include "check.hpp"
+#include "device_image.hpp"
 #include "devices.hpp"
 #include "direct/bindings.hpp"
+#include "stream.hpp"
 
 namespace py = pybind11;
 
@@ -44,10 +49,16 @@ py::dict devices() {
 PYBIND11_MODULE(_cuda, m) {
   m.doc() = "Native CUDA engines of erffast; use the functions of the package instead.";
   py::register_exception_translator(&translate);
+  erffast::cuda::bind_device_image(m);
   m.def("devices", &devices);
   m.def("free_memory", [] {
     const erffast::cuda::FreeMemory memory = erffast::cuda::free_memory();
     return std::make_pair(memory.free, memory.total);
   });
   erffast::python::bind_direct_on_gpu(m);
+  m.def("multiply_add_rate_f32", &erffast::cuda::multiply_add_rate<float>, py::arg("seconds"));
+  m.def("multiply_add_rate_f64", &erffast::cuda::multiply_add_rate<double>, py::arg("seconds"));
+  m.def("copy_rate", &erffast::cuda::copy_rate, py::arg("bytes"), py::arg("seconds"));
+  m.def("write_rate", &erffast::cuda::write_rate, py::arg("bytes"), py::arg("seconds"));
+  m.def("take_device_seconds", [] { return std::exchange(erffast::cuda::device_seconds, 0.0); });
 }

@@ -1,22 +1,33 @@
-// Streams and events that end with their scope.
+// Streams and events that end with their scope, and the time that they took on the device.
 #pragma once
 
 #include <chrono>
 #include <thread>
-#include <utility>
 
 #include "check.hpp"
 #include "erffast/monitor.hpp"
 
 namespace erffast::cuda {
 
+// Seconds between the first and the last work of this thread's streams, added up since it was last set to 0: what benchmarks call
+// the time on the device. It holds the waits of the device for the host in between.
+inline thread_local double device_seconds = 0;
+
 class Event {
  public:
-  Event() { check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "creating an event"); }
+  explicit Event(unsigned flags = cudaEventDisableTiming) { check(cudaEventCreateWithFlags(&event_, flags), "creating an event"); }
   Event(const Event&) = delete;
   ~Event() { cudaEventDestroy(event_); }
 
   void record(cudaStream_t stream) { check(cudaEventRecord(event_, stream), "recording an event"); }
+  // From `begin` to this one; both recorded with their times, and waited for. 0 where one was not.
+  double seconds_since(const Event& begin) const {
+    float milliseconds = 0;
+    if (cudaEventElapsedTime(&milliseconds, begin.event_, event_) == cudaSuccess) return 1e-3 * static_cast<double>(milliseconds);
+    cudaGetLastError();
+    return 0;
+  }
+  cudaEvent_t get() const { return event_; }
   bool done() const {
     const cudaError_t state = cudaEventQuery(event_);
     if (state == cudaErrorNotReady) return false;
@@ -31,10 +42,15 @@ class Event {
 // A stream of its own: work of one call never waits for that of another one.
 class Stream {
  public:
-  Stream() { check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creating a stream"); }
+  Stream() {
+    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creating a stream");
+    cudaEventRecord(begin_.get(), stream_);
+  }
   Stream(const Stream&) = delete;
   ~Stream() {
+    cudaEventRecord(end_.get(), stream_);
     cudaStreamSynchronize(stream_);  // memory that the stream still writes is about to be freed
+    device_seconds += end_.seconds_since(begin_);
     cudaStreamDestroy(stream_);
   }
 
@@ -59,7 +75,7 @@ class Stream {
 
  private:
   cudaStream_t stream_ = nullptr;
-  Event done_;
+  Event begin_{cudaEventDefault}, end_{cudaEventDefault}, done_;
 };
 
 }  // namespace erffast::cuda

@@ -1,6 +1,7 @@
 """The CUDA backend without a GPU: the extension module built on the emulation of tests/cuda_emulation, and programs run with it.
 
-`docs/cuda-emulation.md` says what each variant finds.
+`docs/cuda-emulation.md` says what each variant finds. With ERFFAST_TEST_BUILDS=FOLDER what was built stays there, and the next run of
+the tests compiles only what has changed.
 """
 
 from __future__ import annotations
@@ -41,10 +42,12 @@ def unavailable(*, module: bool) -> str:
 
 
 class Emulation:
-    """Builds in subfolders of `folder`, each variant and target once, also where several processes ask for it."""
+    """Builds in subfolders of `folder`, each variant and target once for the test run whose folder is `session`, also where several
+    processes ask for it.
+    """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, session: Path) -> None:
+        self._folder, self._session = folder, session
 
     def cases(self, variant: str) -> Path:
         """The program of tests/cuda_emulation/cases."""
@@ -69,20 +72,27 @@ class Emulation:
         assert FINDING not in done.stderr, done.stderr[-6000:]
         return done.stdout
 
+    def _engine(self) -> Path:
+        """The library of the engines on the CPU, for all variants."""
+        return self._built("plain", "erffast_engine") / "liberffast_engine.a"
+
     def _built(self, variant: str, target: str) -> Path:
         folder = self._folder / f"emulated-{variant}"
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not (folder / f"{target}.done").exists():
-                build(variant, folder, target)
-                (folder / f"{target}.done").touch()
+            done = self._session / f"emulated-{variant}-{target}.done"
+            if not done.exists():
+                build(variant, folder, target, self._engine() if target == "_cuda" and variant != "plain" else None)
+                done.touch()
         return folder
 
 
-def build(variant: str, folder: Path, target: str) -> None:
-    """Configure and build one target, with as many jobs as there are cores."""
+def build(variant: str, folder: Path, target: str, engine: Path | None) -> None:
+    """Configure and build one target, with as many jobs as there are cores; `engine`: a library of the engines, built before."""
     options = ["-DCMAKE_CXX_COMPILER=g++", f"-DVARIANT={variant}", f"-DPython_EXECUTABLE={sys.executable}"]
+    if engine is not None:
+        options.append(f"-DENGINE={engine}")
     if importlib.util.find_spec("pybind11") is not None:
         import pybind11
 
@@ -121,4 +131,5 @@ def sanitizers() -> str:
 def emulation(tmp_path_factory: pytest.TempPathFactory) -> Emulation:
     """The builds of this test run."""
     base = tmp_path_factory.getbasetemp()
-    return Emulation(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+    session = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return Emulation(Path(os.environ.get("ERFFAST_TEST_BUILDS", session)).resolve(), session)

@@ -98,7 +98,7 @@ class MadeRefusal(Made):
 def run_made(monkeypatch: pytest.MonkeyPatch, kind: type[Case]) -> Benchmark:
     monkeypatch.setitem(runner.BUDGET, "quick", 0.0)
     job = Job("made", "a made job", kind, ({"n": 9}, {"n": 9}), ({"n": 4}, {"n": 4}))
-    monkeypatch.setattr(runner, "chosen_jobs", lambda keys: (job,))
+    monkeypatch.setattr(runner, "chosen_jobs", lambda keys, device: (job,))
     return run_jobs(level="quick", threads=1)
 
 

@@ -97,3 +97,17 @@ def test_work_is_counted() -> None:
     assert cost.product_work(several)["draw"] == 10
     assert cost.band_work(chain)["tap"] == 27
     assert cost.tiles_work(chain) == {"start": 1, "tile": cost.TILES, "tile and tap": 27 * cost.TILES}
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e308, 1e-300], ids=["usual", "huge", "tiny"])
+@pytest.mark.parametrize("shape", [(5,), (7, 4), (2, 3, 5)], ids=str)
+def test_spreads_are_the_variances_of_the_positions(shape: tuple[int, ...], scale: float) -> None:
+    rng = generator(len(shape), "spreads")
+    kernels = rng.uniform(-1, 1, (6, *shape)) * scale
+    chain = lower_gradient(ef.Stack([ef.Conv(shape, dilation=3)] * 6, ndim=len(shape)), kernels)  # type: ignore[arg-type]
+    (found,) = cost._spreads(chain)
+    for kernel, spread in zip(kernels[::-1], found.T, strict=True):
+        shares = np.abs(kernel / scale) / np.abs(kernel / scale).sum()
+        for axis, at in enumerate(3 * np.indices(shape)):
+            variance = (shares * (at - (shares * at).sum()) ** 2).sum()
+            assert spread[axis] == pytest.approx(variance, rel=1e-12)

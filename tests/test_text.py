@@ -297,3 +297,10 @@ def test_every_form_of_the_documentation_is_read() -> None:
     assert len(forms) > 30
     for form in forms:
         assert len(parse(form)) >= 1, form
+
+
+@pytest.mark.parametrize("times", [1, 100], ids=["short", "long"])
+def test_a_text_read_again_is_the_same_network(times: int) -> None:
+    text = ", ".join(["conv3:p1", "relu"] * times)
+    assert parse(text) == parse(text) == Stack([Conv(3, padding=1), Activation("relu")] * times)
+    assert [parse(text, ndim=n).ndim for n in (1, 2, 3)] == [1, 2, 3]

@@ -14,12 +14,14 @@ import pytest
 
 import erffast as ef
 from erffast import _backend
+from erffast.spectral import signed
 from instruction_sets import FUSED, SETS, X86
 
 RNG = np.random.default_rng(2024)
 POSITIVE = RNG.random((40, 7, 7))
 SIGNED = RNG.standard_normal((40, 7, 7))
 DRAWS = RNG.standard_normal((7, 12, 5, 5))
+MANY = RNG.standard_normal((24, 40, 7, 7))
 CHANNELS = [RNG.standard_normal((6, 2, 3, 3)), *(RNG.standard_normal((6, 6, 3, 3)) for _ in range(28)), RNG.standard_normal((2, 6, 3, 3))]
 STRIDED = RNG.random((8, 5, 5))
 
@@ -33,6 +35,7 @@ WORK: dict[str, Compute] = {
     "float32": lambda n: ef.gradient(ef.parse("conv7 * 40"), POSITIVE, dtype="float32", threads=n),
     "draws": lambda n: ef.gradient(ef.parse("conv5 * 12"), DRAWS, threads=n),
     "fewer draws than threads": lambda n: ef.gradient(ef.parse("conv5 * 12"), DRAWS[:2], threads=n),
+    "many draws": lambda n: ef.gradient(ef.parse("conv7 * 40"), MANY, threads=n),
     "channels": lambda n: ef.gradient(ef.parse("conv3 * 30"), CHANNELS, threads=n, tol=1e-3),
     "strides and dilations": lambda n: ef.gradient(ef.parse("conv5:d3 * 4, conv5/2 * 2, conv5:d2 * 2"), STRIDED, window="full", threads=n),
     "map with a border": lambda n: ef.gradient(ef.parse("conv7:p3 * 40"), SIGNED, input_size=150, unit=(3, 149), threads=n, tol=1e-6),
@@ -55,6 +58,27 @@ def test_same_bits_for_any_number_of_threads(work: str) -> None:
     one = WORK[work](1)
     for threads in (2, 3):
         assert_same_bits(one, WORK[work](threads))
+
+
+def test_threads_take_short_draws_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    taken = signed._on_period
+    monkeypatch.setattr(signed, "_on_period", lambda *args: (seen.append((threading.get_ident(), args[-1].threads)), taken(*args))[1])
+    WORK["many draws"](3)
+    assert len({thread for thread, _ in seen}) > 1
+    assert {threads for _, threads in seen} == {1}
+    seen.clear()
+    ef.gradient(ef.parse("conv7 * 40"), MANY, threads=3, progress=lambda done, total: None)  # which is told by the caller's thread
+    assert {thread for thread, _ in seen} == {threading.get_ident()}
+
+
+def test_the_same_draw_is_refused_for_any_number_of_threads() -> None:
+    messages = set()
+    for threads in (1, 2, 3):
+        with pytest.raises(ef.AccuracyError) as caught:
+            ef.gradient(ef.parse("conv7 * 40"), MANY, threads=threads, engine="spectral", tol=1e-15)
+        messages.add(str(caught.value))
+    assert len(messages) == 1
 
 
 def test_images_of_profiles_have_the_same_bits_for_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -366,3 +366,17 @@ def test_repeated_blocks_are_gathered_and_give_the_same_image(text: str) -> None
 
 def test_a_block_costs_no_more_steps_the_more_often_it_is_repeated() -> None:
     assert len(lower_variance(ef.parse("(conv3, relu, conv5, relu) * 50000")).steps) == 2
+
+
+def test_what_is_kept_with_a_network_serves_every_request() -> None:
+    """The chain of unit 0 on the plane is kept: other options, units and maps are answered as those of a fresh network are."""
+    net = Stack([Conv(3), Conv((5, 2), stride=2)]) * 3
+    assert lower_variance(net) is lower_variance(net)
+    requests: list[dict[str, Any]] = [
+        {}, {"window": "full"}, {"tol": 1e-3}, {"engine": "direct"}, {"engine": "spectral"}, {"unit": (2, -1)},
+        {"input_size": 200}, {"layer": 1}, {"dtype": "float32", "engine": "direct"}, {},
+    ]  # fmt: skip
+    for options in requests:
+        found, fresh = ef.variance(net, **options), ef.variance(Stack(list(net)), **options)
+        assert (found.origin, found.exponent, found.error, found.lost) == (fresh.origin, fresh.exponent, fresh.error, fresh.lost)
+        assert np.array_equal(found.image, fresh.image)

@@ -121,8 +121,9 @@ inline void run_combine(const Array<double>& weights, const Array<double>& lines
 }
 
 // Each image: (pixels [height, width], rows and columns of the period first taken, row and column of the target, rows and columns, factor)
+// Returns the largest absolute values written, float64 [images].
 template <class T>
-void run_place(const py::list& list, Array<T> target, int threads) {
+Array<double> run_place(const py::list& list, Array<T> target, int threads) {
   require(target.ndim() == 3 && target.writeable() && target.shape(0) == static_cast<py::ssize_t>(list.size()), "target must be a writable [images, rows, columns]");
   std::vector<Placed> images;
   for (const py::handle& item : list) {
@@ -149,11 +150,27 @@ void run_place(const py::list& list, Array<T> target, int threads) {
   }
   T* out = target.mutable_data();
   const Index height = target.shape(1), width = target.shape(2);
+  Array<double> tops(target.shape(0));
+  double* top = tops.mutable_data();
   Reporter reporter(py::none(), 1);
   reporter.run([&](Monitor& monitor) {
-    place(images, out, height, width, threads, monitor);
+    place(images, out, height, width, threads, top, monitor);
     return 0;
   });
+  return tops;
+}
+
+// Of the rows of an image: peaks, the largest absolute values, and energies, the sums of squares.
+inline void run_weigh(const py::array_t<double>& image, Array<double> peaks, Array<double> energies) {
+  constexpr auto size = static_cast<py::ssize_t>(sizeof(double));
+  require(image.ndim() == 2 && image.strides(1) == size && image.strides(0) >= 0 && image.strides(0) % size == 0, "image must be [rows, columns], its rows in one piece");
+  require(peaks.ndim() == 1 && energies.ndim() == 1 && peaks.size() == image.shape(0) && energies.size() == image.shape(0), "peaks and energies must be [rows]");
+  const double* pixels = image.data();
+  const Index rows = image.shape(0), columns = image.shape(1), pitch = image.strides(0) / size;
+  double* peak = peaks.mutable_data();
+  double* energy = energies.mutable_data();
+  py::gil_scoped_release release;
+  weigh(pixels, rows, columns, pitch, peak, energy);
 }
 
 inline void bind_spectral(py::module_& m) {
@@ -163,6 +180,7 @@ inline void bind_spectral(py::module_& m) {
   m.def("sample", &run_sample, py::arg("layers"), py::arg("shape"), py::arg("places"), py::arg("moving"), py::arg("threads"));
   m.def("place_f32", &run_place<float>, py::arg("images"), py::arg("target").noconvert(), py::arg("threads"));
   m.def("place_f64", &run_place<double>, py::arg("images"), py::arg("target").noconvert(), py::arg("threads"));
+  m.def("weigh", &run_weigh, py::arg("image").noconvert(), py::arg("peaks").noconvert(), py::arg("energies").noconvert());
   m.def("combine", &run_combine, py::arg("weights"), py::arg("lines"), py::arg("out").noconvert(), py::arg("threads"));
 }
 

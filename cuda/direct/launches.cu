@@ -3,6 +3,7 @@
 #include "launches.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "fused.cuh"
 #include "step.cuh"
@@ -61,9 +62,8 @@ void backward_step(const Run<T>& run, const T* taps, Index taps_per_draw, const 
   s.to = to;
   s.taps_per_draw = taps_per_draw;
   for (int axis = 0; axis < 2; ++axis) {
-    s.kernel[axis] = static_cast<int>(run.kernel[axis]);
-    s.stride[axis] = run.stride[axis];
-    s.dilation[axis] = run.dilation[axis];
+    const Index stride = run.stride[axis], dilation = run.dilation[axis], common = std::gcd(stride, dilation);
+    s.axes[axis] = {stride, dilation, static_cast<int>(run.kernel[axis]), static_cast<int>(stride / common), dilation / common};
   }
   s.channels_in = static_cast<int>(run.channels_in);
   s.per_group = static_cast<int>(run.channels_out == 0 ? 0 : run.channels_out / run.groups);

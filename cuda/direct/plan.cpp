@@ -9,12 +9,12 @@
 namespace erffast::cuda {
 namespace {
 
-// Clock cycles, to choose by; no result depends on them. Not measured: a launch of some 3 us, a barrier, and two thirds of the
-// arithmetic's peak, or what shared memory delivers to kernels of any shape.
+// Clock cycles, to choose by; no result depends on them. Not measured: a launch of some 3 us, a barrier, and of the arithmetic's
+// peak two thirds, or a quarter where kernels have any shape.
 constexpr double launch_cycles = 5000, barrier_cycles = 500;
 template <class T>
 constexpr double multiply_adds_per_cycle(int square) {
-  return (square > 0 ? 80.0 : 16.0) * (sizeof(T) == 8 ? 0.5 : 1.0);
+  return (square > 0 ? 80.0 : 32.0) * (sizeof(T) == 8 ? 0.5 : 1.0);
 }
 
 int square_of(const FusedLayer& layer) {
@@ -44,25 +44,39 @@ double bytes(const FusedLayers& layers, const Tile& tile) {
   return (2 * pitch * height + layers.n_taps) * sizeof(T) + 48;
 }
 
+// Sums over the layers of a launch, of what each costs by the pixel: its taps by 1, by what it and those before it look back along
+// each axis, and by both. With them the arithmetic of a piece of any size is known at once: there are many to choose from.
+struct Moments {
+  double one = 0, by_x = 0, by_y = 0, by_both = 0;
+};
+
+std::vector<Moments> moments_of(const std::vector<FusedLayer>& layers, int n) {
+  std::vector<Moments> result(static_cast<std::size_t>(n) + 1);
+  double back_x = 0, back_y = 0;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i) {
+    const double taps = layers[i].rows * layers[i].columns;
+    back_x += layers[i].before_x();
+    back_y += layers[i].before_y();
+    const Moments& m = result[i];
+    result[i + 1] = {m.one + taps, m.by_x + taps * back_x, m.by_y + taps * back_y, m.by_both + taps * back_x * back_y};
+  }
+  return result;
+}
+
 // Cycles a layer.
 template <class T>
-double cost(const FusedLayers& layers, const Tile& tile, double blocks, const Limits& limits) {
-  double width = tile.width + layers.back_x, height = tile.height + layers.back_y;
-  double block = width * height / 8;  // loaded and stored
-  for (int l = 0; l < layers.n; ++l) {
-    const FusedLayer& layer = layers.layers[l];
-    width -= layer.before_x();
-    height -= layer.before_y();
-    block += barrier_cycles + width * height * layer.rows * layer.columns / multiply_adds_per_cycle<T>(layers.square);
-  }
-  const double rounds = (blocks + limits.multiprocessors - 1) / limits.multiprocessors;
-  return (launch_cycles + block * std::max(1.0, rounds)) / layers.n;
+double cost(const FusedLayers& layers, const Moments& m, const Tile& tile, double blocks, const Limits& limits) {
+  const double width = tile.width + layers.back_x, height = tile.height + layers.back_y;
+  const double multiply_adds = width * height * m.one - height * m.by_x - width * m.by_y + m.by_both;
+  const double block = width * height / 8 + layers.n * barrier_cycles + multiply_adds / multiply_adds_per_cycle<T>(layers.square);
+  const double rounds = std::max(1.0, (blocks + limits.multiprocessors - 1) / limits.multiprocessors);
+  return (launch_cycles + block * rounds) / layers.n;
 }
 
 // Sides of pieces to look at: some that whole warps have, and all of the image where it is small.
 std::vector<int> sides(Index side) {
   std::vector<int> result;
-  for (const int s : {16, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192}) {
+  for (const int s : {16, 32, 64, 96, 128, 192, 256, 512, 2048, 8192}) {
     if (s < side) result.push_back(s);
   }
   if (side <= 16384) result.push_back(static_cast<int>(side));
@@ -100,6 +114,7 @@ FusedPlan plan_fused(const std::vector<FusedLayer>& layers, Index height, Index 
   FusedPlan best;
   double least = std::numeric_limits<double>::infinity();
   const int most = most_alike(layers);
+  const std::vector<Moments> moments = moments_of(layers, most);
   for (int n = most; n >= 1; n = n == 1 ? 0 : std::max(1, n > 8 ? n * 3 / 4 : n / 2)) {
     const FusedLayers group = taken(layers, n);
     const Index out_height = height + group.back_y, out_width = width + group.back_x;
@@ -107,7 +122,7 @@ FusedPlan plan_fused(const std::vector<FusedLayer>& layers, Index height, Index 
       for (const int w : sides(out_width)) {
         if (bytes<T>(group, {h, w}) > static_cast<double>(limits.shared_memory)) break;
         const Index tiles_x = pieces(out_width, w), tiles_y = pieces(out_height, h);
-        const double price = cost<T>(group, {h, w}, static_cast<double>(tiles_x * tiles_y * draws), limits);
+        const double price = cost<T>(group, moments[static_cast<std::size_t>(n)], {h, w}, static_cast<double>(tiles_x * tiles_y * draws), limits);
         if (price < least) {
           least = price;
           best = {group, {h, w}, tiles_x, tiles_y};

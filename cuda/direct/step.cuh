@@ -14,6 +14,13 @@
 
 namespace erffast::cuda {
 
+// How taps along an axis meet a pixel: every `step`-th of them, each reading `back` pixels before the one before it.
+struct Axis {
+  Index stride, dilation;
+  int taps, step;  // stride / gcd(stride, dilation)
+  Index back;      // dilation / gcd(stride, dilation)
+};
+
 template <class T>
 struct StepArguments {
   const T* in;
@@ -22,10 +29,27 @@ struct StepArguments {
   const Power<T>* scales;  // [draws]
   Frame from, to;
   Index taps_per_draw;     // 0: the same for all
-  int kernel[2], channels_in, per_group;  // channels of `in` that a group adds up; 0: the same kernel for each channel
-  Index stride[2], dilation[2];
+  int channels_in, per_group;  // channels of `in` that a group adds up; 0: the same kernel for each channel
+  Axis axes[2];
   Index first_tile, tiles_x, tiles_y, blocks_of_channels;
 };
+
+// The first tap that meets a pixel, and what it reads; no tap: as many as there are.
+struct Meeting {
+  int first;
+  Index from;
+};
+
+__device__ inline Meeting meeting(Index at, const Axis& axis) {
+  if (axis.stride == 1) return {0, at};
+  Index rest = at % axis.stride;
+  const Index shift = axis.dilation % axis.stride;
+  for (int a = 0; a < axis.step; ++a) {
+    if (rest == 0) return {a, (at - axis.dilation * a) / axis.stride};
+    rest = rest < shift ? rest - shift + axis.stride : rest - shift;
+  }
+  return {axis.taps, 0};
+}
 
 inline constexpr int step_columns = 32, step_rows = 8, step_threads = step_columns * step_rows;
 
@@ -45,23 +69,24 @@ __global__ void __launch_bounds__(step_threads) backward_step_kernel(StepArgumen
   const int member = static_cast<int>(block % blocks_of_group) * members;
   const Index first_channel = shared ? block : group * s.per_group, channels = shared ? 1 : s.per_group;
   const int here = shared ? 1 : min(members, s.channels_in - member);
-  const int rows = s.kernel[0], columns = s.kernel[1], size = rows * columns;
+  const Axis &down = s.axes[0], &across = s.axes[1];
+  const int rows = down.taps, columns = across.taps, size = rows * columns;
+  const Meeting up = meeting(y, down), left = meeting(x, across);
   Sum<T, parts> sums[members];
   for (int first = 0; first < rows; first += rows_at_a_time) {
-    const int last = min(first + rows_at_a_time, rows) - 1;
+    const int most = min(first + rows_at_a_time, rows) - 1;
+    if (most < up.first) continue;
+    const int skipped = down.step == 1 ? most - up.first : (most - up.first) / down.step;
+    const int last = up.first + skipped * down.step;  // the last tap of these rows that meets the pixel
     for (Index o = 0; o < channels; ++o) {
       const T* taps = s.taps + draw * s.taps_per_draw + (shared ? 0 : ((first_channel + o) * s.channels_in + member) * size);
       const T* image = s.in + s.from.row(draw, first_channel + o, 0);
-      for (int b = 0; b < columns; ++b) {
-        const Index left = x - s.dilation[1] * b;
-        if (left < 0 || (s.stride[1] > 1 && left % s.stride[1] != 0)) continue;
-        const Index column = s.stride[1] > 1 ? left / s.stride[1] : left;
+      Index column = left.from;
+      for (int b = left.first; b < columns && column >= 0; b += across.step, column -= across.back) {
         if (column >= s.from.rect.width) continue;
-        for (int a = last; a >= first; --a) {
-          const Index up = y - s.dilation[0] * a;
-          if (up < 0 || (s.stride[0] > 1 && up % s.stride[0] != 0)) continue;
-          const Index row = s.stride[0] > 1 ? up / s.stride[0] : up;
-          if (row >= s.from.rect.height) continue;
+        Index row = up.from - down.back * skipped;
+        for (int a = last; a >= first && row < s.from.rect.height; a -= down.step, row += down.back) {
+          if (row < 0) continue;
           GPU_UNROLL
           for (int m = 0; m < members; ++m) {
             if (m < here) sums[m].add(taps[m * size + a * columns + b], image + row * s.from.pitch + column, s.from.per_part);

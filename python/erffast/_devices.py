@@ -18,14 +18,16 @@ from .errors import BackendUnavailable
 NAMES = ("auto", "cpu", "cuda")
 
 
-def native(device: str) -> Any:
+def native(device: str, *, weights_on_gpu: bool = False) -> Any:
     """The native module for `device`; `BackendUnavailable` with the reason and the remedy where it cannot run.
 
-    "auto" is the CPU: arrays are there, and results are wanted there.
+    "auto" is where the weights are, as far as that can be used; without weights the CPU, for results are wanted there.
     """
-    if device != "cuda":
+    if device == "cpu" or (device == "auto" and not weights_on_gpu):
         return _core
     module, reason = _cuda()
+    if reason and device == "auto":
+        return _core
     if reason:
         raise BackendUnavailable(f'device="cuda" cannot be used: {reason}; or use device="cpu"')
     return module
@@ -51,6 +53,11 @@ def gpus() -> list[dict[str, Any]]:
 def free_memory(module: Any) -> int | None:
     """Bytes free on a module's GPU; None for the CPU's module."""
     return None if module is _core else int(module.free_memory()[0])
+
+
+def take_device_seconds(module: Any) -> float | None:
+    """Seconds that this thread's work took on a module's GPU since this was last asked; None for the CPU's module."""
+    return None if module is _core else float(module.take_device_seconds())
 
 
 @functools.cache

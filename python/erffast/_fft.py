@@ -12,14 +12,15 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _backend
+from ._threads import share
 from .errors import BackendUnavailable
 
 Real = NDArray[np.float64]
@@ -67,9 +68,7 @@ def inverse(values: Complex, shape: tuple[int, int], threads: int) -> Inverse:
     peaks, energies = np.empty((len(values), shape[0])), np.empty((len(values), shape[0]))
 
     def look(images: Real, block: Block) -> None:
-        part = images[block]
-        peaks[block] = np.maximum(part.max(axis=1), -part.min(axis=1))
-        np.einsum("yx,yx->y", part, part, out=energies[block])
+        _backend.WEIGH(images[block], peaks[block], energies[block])
 
     sharing = threads if values.size > ALONE else 1
     if library() == "ducc0":
@@ -79,7 +78,7 @@ def inverse(values: Complex, shape: tuple[int, int], threads: int) -> Inverse:
         import scipy.fft
 
         images = np.asarray(scipy.fft.irfft2(values, s=shape, workers=threads, overwrite_x=True))
-        _share(lambda block: look(images, block), _blocks(len(values), shape[0], shape[1]), sharing)
+        share(lambda block: look(images, block), _blocks(len(values), shape[0], shape[1]), sharing)
     return Inverse(images, peaks.max(axis=1), energies)
 
 
@@ -116,40 +115,14 @@ def _with_ducc0(values: Complex, images: Real, look: Callable[[Real, Block], Non
         look(images, block)
 
     if height > 1:
-        _share(down, _blocks(count, columns, height), threads)
-    _share(along, _blocks(count, height, width), threads)
+        share(down, _blocks(count, columns, height), threads)
+    share(along, _blocks(count, height, width), threads)
 
 
 def _blocks(images: int, lines: int, length: int) -> list[Block]:
     """(image, lines): never fewer lines because of other images or threads."""
     step = max(LINES, BLOCK // length)
     return [(i, slice(first, min(first + step, lines))) for i in range(images) for first in range(0, lines, step)]
-
-
-def _share(work: Callable[[Block], None], blocks: Iterable[Block], threads: int) -> None:
-    """Every block worked on by one of `threads` threads, the calling one among them; all others have ended when this returns."""
-    pending, lock = iter(list(blocks)), threading.Lock()
-    failed: list[BaseException] = []
-
-    def some() -> None:
-        try:
-            while not failed:
-                with lock:
-                    block = next(pending, None)
-                if block is None:
-                    return
-                work(block)
-        except BaseException as exc:  # Ctrl-C too: the other threads stop after their block
-            failed.append(exc)
-
-    others = [threading.Thread(target=some) for _ in range(threads - 1)]
-    for thread in others:
-        thread.start()
-    some()
-    for thread in others:
-        thread.join()
-    if failed:
-        raise failed[0]
 
 
 @functools.cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ SMALLER = 'every size, marginal() and cut() work without the image; a smaller wi
 class Pixels:
     """Normalised pixels: true values are ``image * 2**exponents`` and the peak of every draw is in [0.5, 1), or 0.
 
-    Who knows the largest absolute values of each array given, [draws], hands them over as `tops`: nothing is checked then.
+    Who knows the largest absolute values of each array given, [draws], hands them over as `tops`: nothing is checked then. An image
+    may then be one on a GPU (`_cuda.DeviceImage`): it is copied to the host when its pixels are first asked for.
 
     Attributes
     ----------
@@ -31,11 +33,13 @@ class Pixels:
         Largest absolute value of the image.
     shape : tuple of int
         Of the image of one draw.
+    on_device : `_cuda.DeviceImage`, or None
+        The image where a GPU has it.
     """
 
     def __init__(
         self,
-        image: NDArray[Any] | None,
+        image: Any,
         profiles: Sequence[NDArray[Any]] | None,
         *,
         dtype: str,
@@ -51,25 +55,48 @@ class Pixels:
             extra = _leading_axes(given, ndim, is_image=image is not None)
             tops = [_peaks(p, extra, "image" if image is not None else f"profiles[{axis}]", signed) for axis, p in enumerate(given)]
         else:
-            extra = given[0].ndim - (1 if image is None else ndim)
+            extra = len(given[0].shape) - (1 if image is None else ndim)
         self.has_draws = extra == 1
         self._image: NDArray[Any] | None = None
+        self.dtype: np.dtype[Any]
+        self.shape: tuple[int, ...]
         self.profiles: tuple[Array, ...] | None = None
         if image is not None:
-            self.dtype, self.shape = image.dtype, image.shape[extra:]
+            self.dtype, self.shape = np.dtype(image.dtype), image.shape[extra:]
         else:
             self.profiles = tuple([frozen(np.asarray(p, dtype=np.float64)) for p in given])
             self.dtype, self.shape = np.dtype(dtype), tuple([p.shape[-1] for p in given])
-        # rounded as the image is or will be, for rounding can carry a peak over a power of two
-        peaks = math.prod(tops[1:], start=tops[0]).astype(self.dtype, copy=False).astype(np.float64, copy=False)
-        self.peaks, powers = np.frexp(peaks)
-        powers = powers.astype(np.int64)
-        self.rescaled = -powers
-        self.exponents: NDArray[np.int64] = np.where(self.peaks > 0, np.asarray(exponent, dtype=np.int64) + powers, 0)
-        self.shifts = self.rescaled if image is None else np.zeros_like(powers)
-        if image is not None:
-            self._image = frozen(np.ascontiguousarray(self.scaled(image)))
+        self._tops, self._given_exponent = tops, exponent
+        self.on_device = image if hasattr(image, "to_host") and not self.rescaled.any() else None
+        if image is not None and self.on_device is None:
+            host = image.to_host() if hasattr(image, "to_host") else image
+            self._image = frozen(np.ascontiguousarray(self.scaled(host)))
         self._weights: dict[float, list[Weights]] = {}
+
+    @cached_property
+    def _largest(self) -> tuple[Array, NDArray[np.int64]]:
+        """Mantissas in [0.5, 1) and powers of two of the largest absolute values, [draws]."""
+        # rounded as the image is or will be, for rounding can carry a peak over a power of two
+        rounded = math.prod(self._tops[1:], start=self._tops[0]).astype(self.dtype, copy=False).astype(np.float64, copy=False)
+        mantissas, powers = np.frexp(rounded)
+        return mantissas, powers.astype(np.int64)
+
+    @property
+    def peaks(self) -> Array:
+        return self._largest[0]
+
+    @property
+    def rescaled(self) -> NDArray[np.int64]:
+        return -self._largest[1]
+
+    @cached_property
+    def exponents(self) -> NDArray[np.int64]:
+        peaks, powers = self._largest
+        return np.where(peaks > 0, np.asarray(self._given_exponent, dtype=np.int64) + powers, 0)
+
+    @property
+    def shifts(self) -> NDArray[np.int64]:
+        return np.zeros_like(self.rescaled) if self.profiles is None else self.rescaled
 
     def scaled(self, values: NDArray[Any]) -> NDArray[Any]:
         """`values`, to the scale the pixels were given in, at the scale of the image; [draws, *shape] or [*shape]."""
@@ -77,14 +104,13 @@ class Pixels:
 
     @property
     def draws(self) -> int:
-        return len(self.peaks)
+        return len(self._tops[0])
 
     @property
     def image(self) -> NDArray[Any]:
-        """[*shape] or [draws, *shape], read-only; formed when first asked for."""
+        """[*shape] or [draws, *shape], read-only; formed, or copied from a GPU, when first asked for."""
         if self._image is None:
-            assert self.profiles is not None
-            self._image = frozen(self._formed())
+            self._image = frozen(self._formed() if self.on_device is None else self.on_device.to_host())
         return self._image
 
     def _formed(self, powers: Any = 0) -> NDArray[Any]:

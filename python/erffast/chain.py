@@ -60,6 +60,10 @@ class Step:
     def kernel(self) -> tuple[int, ...]:
         return self.kernels.shape[4:]
 
+    @cached_property
+    def least_tap(self) -> float:
+        return float(self.kernels.min())
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -85,7 +89,7 @@ class Chain:
     @cached_property
     def least_taps(self) -> list[float]:
         """The smallest tap of each step."""
-        return [float(step.kernels.min()) for step in self.steps]
+        return [step.least_tap for step in self.steps]
 
     @cached_property
     def non_negative(self) -> bool:
@@ -106,7 +110,7 @@ class Chain:
         later = self.reach_later
         return None if later is None else later()
 
-    @property
+    @cached_property
     def reach_later(self) -> Callable[[], tuple[NDArray[np.bool_], ...]] | None:
         """`reach`, to be worked out when it is asked for; what it keeps of the kernels is where their taps are zero."""
         windows = []

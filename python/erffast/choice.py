@@ -8,8 +8,7 @@ the amplified rounding decides between double and double-double arithmetic.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +30,7 @@ ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "extended": EXTENDED_ROUND
 FLOAT32_TOLERANCE = 1e-5
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """How a chain is run.
 
     Attributes
@@ -176,7 +174,7 @@ def instead(chain: Chain, request: Request, failed: Choice, refusal: AccuracyErr
     found = _layer_by_layer(chain, request, None)
     measured = str(refusal).partition(";")[0]
     if found is not None:
-        return replace(found, reason=f"{measured}; {found.reason}")
+        return found._replace(reason=f"{measured}; {found.reason}")
     estimate = _amplification(chain, None) * ROUNDOFF["extended"]
     raise AccuracyError(
         f"{measured}; layer by layer, in double-double arithmetic, it is estimated at {estimate:.1e}. A larger tol allows it; "

@@ -156,7 +156,7 @@ def _bench(args: argparse.Namespace) -> int:
         return _compare(files[0], files[1], args.jobs)
     level = "quick" if args.quick else "full" if args.full else "standard"
     say = (lambda line: print(line, file=sys.stderr, flush=True)) if sys.stderr.isatty() else None
-    found = run_jobs(args.jobs, level=level, threads=args.threads or 0, growth=bool(args.plot), say=say)
+    found = run_jobs(args.jobs, level=level, device=args.device, threads=args.threads or 0, growth=bool(args.plot), say=say)
     if args.json == "-":
         sys.stdout.write(found.to_json())
     else:
@@ -367,4 +367,5 @@ def _bench_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--plot", metavar="FILE", help="also measure growth of time and memory, and write its picture (.png, .svg, .pdf)")
     compare_help = "compare with an earlier --json FILE, or two such files; exit status 1 where something got slower or wrong"
     command.add_argument("--compare", metavar="FILE", nargs="+", help=compare_help)
+    command.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: the jobs that run there, beside torch on that GPU")
     command.add_argument("--threads", type=int, metavar="N", help="0: all (default)")

@@ -115,7 +115,11 @@ def receptive_field(net: Layer | Any, *, layer: str | int | None = None) -> Rece
     >>> ef.receptive_field(ef.parse("conv3:p1 * 2, maxpool2, conv3:p1")).size
     (10, 10)
     """
-    net = upto(as_stack(net), layer)
+    return field_of(upto(as_stack(net), layer))
+
+
+def field_of(net: Stack) -> ReceptiveField:
+    """The theoretical receptive field of a network that has been checked."""
     return _as_field(span_of(net), net.parts[-1][0].label, net)
 
 

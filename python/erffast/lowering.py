@@ -86,12 +86,19 @@ class _Backward(NamedTuple):
 def lower_variance(net: Any, input_size: Any = None, unit: Any = None, layer: str | int | None = None) -> Chain:
     """The chain of the variance image E[g^2] (theory: section "The variance image" of the documentation)."""
     net = geometry.upto(geometry.as_stack(net), layer)
+    default = input_size is None and unit is None
+    known: Chain | None = vars(net).get("_chain") if default else None
+    if known is not None:
+        return known
     extent, at = _located(net, input_size, unit)
     places = place(net, extent, alike=True) if extent is not None else []
     back = _backward(net, places) if extent is not None and _touches(places, at) else _on_the_plane(net)
-    where = geometry.receptive_field(net)
+    where = geometry.field_of(net)
     box = _box(where, at, extent)
-    return Chain(net, back.steps, back.gain, at, extent, where, box, method=back.method, assumptions=back.assumptions)
+    chain = Chain(net, back.steps, back.gain, at, extent, where, box, method=back.method, assumptions=back.assumptions)
+    if default and len(net.parts) <= FEW_PARTS:
+        vars(net)["_chain"] = chain  # with what is found out about it later; the same is often asked again
+    return chain
 
 
 def _on_the_plane(net: Stack) -> _Backward:
@@ -195,7 +202,7 @@ def lower_gradient(net: Any, weights: Any, input_size: Any = None, unit: Any = N
     if extent is not None and not _touches(places, at):
         places = place(net, None)
     given = read_weights(weights, places, sum(isinstance(i, Conv) for i in whole) if len(whole) != len(net) else None)
-    where = geometry.receptive_field(net)
+    where = geometry.field_of(net)
     steps: list[Step] = []
     with decimal.localcontext(GAINS):
         gain = sign_gain

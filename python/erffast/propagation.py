@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _backend, _devices, cropping, execution, separability
 from . import _validate as check
+from ._foreign import on_gpu
 from ._progress import Progress, meter
 from ._validate import Ints
 from .chain import GAINS, Box, Chain
@@ -38,8 +39,7 @@ FINE_TRIM = 2.0**-140
 PEAK_TRIM = 2.0**-13
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """The options of a call, checked."""
 
     window: Window
@@ -96,6 +96,8 @@ def variance(
     period : "auto" or "full"
         For signed kernels in the spectral engine: the smallest period that holds the image, or its whole support.
     device : "auto", "cpu" or "cuda"
+        "auto": where the weights are, so that torch tensors and CuPy arrays on a GPU are worked on there if this copy can; else the
+        CPU. "cuda" by name never falls back.
     dtype : "float64" or "float32"
         Of the image and the arithmetic of the direct engine.
     threads : int
@@ -201,12 +203,22 @@ def gradient(
     >>> (np.asarray(erf), erf.origin)
     (array([ 1.,  2.,  2., -2., -3.]), (-2,))
     """
-    request = _request(window, tol, accuracy, engine, period, device, dtype, threads, progress)
+    request = _request(window, tol, accuracy, engine, period, device, dtype, threads, progress, weights_on_gpu=on_gpu(weights))
     return _solve(lower_gradient(net, weights, input_size, unit, layer), request)
 
 
 def _request(
-    window: Any, tol: Any, accuracy: Any, engine: Any, period: Any, device: Any, dtype: Any, threads: Any, progress: Any
+    window: Any,
+    tol: Any,
+    accuracy: Any,
+    engine: Any,
+    period: Any,
+    device: Any,
+    dtype: Any,
+    threads: Any,
+    progress: Any,
+    *,
+    weights_on_gpu: bool = False,
 ) -> Request:
     if isinstance(window, str):
         if window not in ("auto", "full"):
@@ -220,7 +232,7 @@ def _request(
     check.choice(engine, "engine", ("auto", "direct", "separable", "spectral"))
     check.choice(period, "period", ("auto", "full"))
     check.choice(device, "device", _devices.NAMES)
-    native = _devices.native(device)
+    native = _devices.native(device, weights_on_gpu=weights_on_gpu)
     check.choice(dtype, "dtype", ("float64", "float32"))
     return Request(window, tol, accuracy, engine, period, dtype, native, _backend.thread_count(threads), progress)
 
@@ -242,14 +254,15 @@ def _carried_out(chain: Chain, request: Request, choice: Choice) -> ERF:
         free = _devices.free_memory(request.native)
         limit = _backend.memory_limit(_most_bytes(chain, request, choice)) if free is None else free
         resources = Resources(request.threads, limit, counted, _remedy(chain, request, choice), request.native)
-        outcomes, crop = _run(chain, request, choice, resources)
-    return _result(chain, request, outcomes, crop, choice)
+        outcomes, crop, missing = _run(chain, request, choice, resources)
+    return _result(chain, request, outcomes, crop, choice, missing)
 
 
-def _run(chain: Chain, request: Request, choice: Choice, resources: Resources) -> tuple[list[Any], Box]:
+def _run(chain: Chain, request: Request, choice: Choice, resources: Resources) -> tuple[list[Any], Box, float]:
+    """Images, the box of the answer, and a bound on what trimming took, relative to each pixel or to the peak."""
     box = cropping.requested_box(chain, request.window, automatic=chain.non_negative)
     if choice.engine == "spectral":
-        return _run_spectral(chain, request, choice, box, resources)
+        return *_run_spectral(chain, request, choice, box, resources), 0.0
 
     def run(trim: float) -> list[Outcome]:
         if choice.factors is None:
@@ -265,8 +278,12 @@ def _run_spectral(chain: Chain, request: Request, choice: Choice, box: Box | Non
     if chain.non_negative and chain.ndim == 2:
         run = spectral.run_tilted if choice.per_pixel else spectral.run_band
         return run(chain, box=box, tol=request.tol, resources=resources)
-    outcomes = spectral.run_signed(chain, request.tol, request.period, request.dtype, resources, choice.factors)
-    return outcomes, box or chain.box
+    box = box or chain.box
+    scale = _gain(chain.gain)[0]
+    outcomes = spectral.run_signed(
+        chain, request.tol, request.period, request.dtype, resources, box=box, scale=scale, factors=choice.factors
+    )
+    return outcomes, box
 
 
 def _most_bytes(chain: Chain, request: Request, choice: Choice) -> int:
@@ -293,20 +310,21 @@ def _remedy(chain: Chain, request: Request, choice: Choice) -> str:
     return "use fewer layers"
 
 
-def _run_trimmed(chain: Chain, run: Any, box: Box | None, tol: float, per_pixel: bool, non_negative: bool) -> tuple[list[Outcome], Box]:
+def _run_trimmed(
+    chain: Chain, run: Any, box: Box | None, tol: float, per_pixel: bool, non_negative: bool
+) -> tuple[list[Outcome], Box, float]:
     """Run with as much trimming as the accuracy allows: guess, look at the smallest pixel shown, and run again if need be."""
-    if not non_negative or chain.bounded or (per_pixel and box == chain.box):
-        outcomes = run(0.0)
-        return outcomes, box or cropping.smallest_box(chain, outcomes, tol)
     trim = FINE_TRIM if per_pixel else PEAK_TRIM * tol
+    if not non_negative or chain.bounded or (per_pixel and box == chain.box):
+        trim = 0.0
     while True:
         outcomes = run(trim)
         crop = box or cropping.smallest_box(chain, outcomes, tol)
-        if trim == 0:
-            return outcomes, crop
+        if not non_negative:
+            return outcomes, crop, 0.0
         missing = cropping.missing_share(outcomes, crop) if per_pixel else cropping.missing_of_peak(outcomes)
-        if missing <= tol / 4:
-            return outcomes, crop
+        if trim == 0 or missing <= tol / 4:
+            return outcomes, crop, missing
         # `missing` is proportional to the trimming; below the range of doubles nothing but zeros is trimmed
         better = trim * tol / 8 / missing if math.isfinite(missing) else 0.0
         trim = better if better > 1e-290 else 0.0
@@ -318,6 +336,7 @@ def _run_trimmed(chain: Chain, run: Any, box: Box | None, tol: float, per_pixel:
 LOG2_10 = math.log2(10)
 
 
+@lru_cache(maxsize=64)  # layer upon layer of the same network has the same
 def _gain(gain: Decimal) -> tuple[float, int]:
     """A gain as (mantissa in [0.5, 1) with its sign, power of two)."""
     near = math.floor(gain.adjusted() * LOG2_10)  # what is left is well within the range of a float
@@ -325,22 +344,25 @@ def _gain(gain: Decimal) -> tuple[float, int]:
     return mantissa, near + rest
 
 
-def _result(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choice: Choice) -> ERF:
+def _result(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choice: Choice, missing: float) -> ERF:
     mantissa, power = _gain(chain.gain)
-    alive = [all(peaks) for peaks in zip(*[o.peaks.tolist() for o in outcomes], strict=True)]
+    peaks = [o.peaks.tolist() for o in outcomes]
+    alive = list(map(all, zip(*peaks, strict=True)))
     exponents = [power] * len(alive)
     written = []
-    for index, outcome in enumerate(outcomes):
-        # the constant gain's remainder multiplies the image here, once
-        scale = mantissa if index == 0 else 1.0
-        shifts = [math.frexp(peak * scale)[1] for peak in outcome.peaks.tolist()]
-        factors = [math.ldexp(scale, -shift) if lives else 0.0 for shift, lives in zip(shifts, alive, strict=True)]
+    scale = mantissa  # the constant gain's remainder multiplies the image of the first axis, once
+    for outcome, tops in zip(outcomes, peaks, strict=True):
+        factors = []
+        for draw, (peak, exponent) in enumerate(zip(tops, outcome.exponents.tolist(), strict=True)):
+            factor, shift = execution.normalising(peak, scale)
+            factors.append(factor if alive[draw] else 0.0)
+            exponents[draw] += exponent + shift
         written.append(outcome.write(crop, np.array(factors)))
-        exponents = [sum(powers) for powers in zip(exponents, outcome.exponents.tolist(), shifts, strict=True)]
+        scale = 1.0
     lost, lost_is_bound = cropping.lost_share(chain, outcomes, crop, written)
     if choice.engine == "spectral" and lost > 0:
         lost_is_bound = lost_is_bound and all(o.bounded for o in outcomes)
-    error, error_is_bound = _error(chain, request, outcomes, crop, choice)
+    error, error_is_bound = _error(chain, request, outcomes, choice, missing)
     pixels = written if chain.draws is not None else [w[0] for w in written]
     return ERF(
         image=None if choice.factors else pixels[0].astype(request.dtype, copy=False),
@@ -376,7 +398,7 @@ def _border(outcomes: list[Any]) -> float:
     return float(np.max(1 - np.prod([1 - o.border for o in outcomes], axis=0)))
 
 
-def _error(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choice: Choice) -> tuple[float, bool]:
+def _error(chain: Chain, request: Request, outcomes: list[Any], choice: Choice, missing: float) -> tuple[float, bool]:
     """Error relative to the peak or to each pixel, and whether it is a bound."""
     # gain and last scaling; of double-double pixels the rounding to float64
     final = (3 if choice.arithmetic == "extended" else 2) * ROUNDOFF["float64"]
@@ -386,6 +408,4 @@ def _error(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choic
         return final + float(sum(o.errors.max() for o in outcomes)), all(o.bounded for o in outcomes)
     if not chain.non_negative:
         return choice.estimate + final, False
-    rounding = choice.estimate + sum([max(o.rounding.tolist()) for o in outcomes]) + final
-    missing = cropping.missing_share(outcomes, crop) if choice.per_pixel else cropping.missing_of_peak(outcomes)
-    return rounding + missing, True
+    return choice.estimate + sum([max(o.rounding.tolist()) for o in outcomes]) + final + missing, True

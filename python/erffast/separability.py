@@ -69,7 +69,7 @@ def factor_error(steps: Sequence[Step], factors: Sequence[tuple[Array, ...]]) ->
     total = 0.0
     for step, axes in zip(steps, factors, strict=True):
         worst = deviations(step, axes)
-        total += float(worst.sum()) * (step.count if len(worst) == 1 else 1)
+        total += worst.item() * step.count if len(worst) == 1 else float(worst.sum())
     return total
 
 

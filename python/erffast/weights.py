@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _validate as check
+from ._foreign import on_host
 from .layers import Conv
 from .places import Place
 
@@ -62,7 +63,9 @@ def _stacked(array: Array, runs: Sequence[Place], ndim: int) -> Weights | None:
         return None
     by_kernel = array[:, None] if draws is None else np.swapaxes(array, 0, 1)
     used = by_kernel[: sum(item.count for item in runs)]
-    if not used.any(axis=taps).all():
+    # mostly the first tap of each tells already that it is not all zero
+    first: Any = (..., *[0] * ndim)
+    if not (used[first].all() or used.any(axis=taps).all()):
         return None
     return Weights(draws, stacked=used.reshape(*used.shape[:2], 1, 1, *sides))
 
@@ -122,7 +125,7 @@ def _check_channels(full: Array, layer: Conv, index: int, before: tuple[int, ...
 
 def _weight_arrays(weights: Any, n_convs: int, ndim: int) -> list[Array] | Array:
     """The weights as one array per convolution, draws axis first; or [n_convs, *kernel] or [draws, n_convs, *kernel] in one."""
-    weights = _from_torch(weights, "weights")
+    weights = on_host(weights, "weights")
     if isinstance(weights, np.ndarray):
         array = check.real_array(weights, "weights").astype(np.float64, copy=False)
         if array.ndim not in (ndim + 1, ndim + 2):
@@ -144,14 +147,4 @@ def _weight_arrays(weights: Any, n_convs: int, ndim: int) -> list[Array] | Array
 
 
 def _one_array(value: ArrayLike, name: str) -> Array:
-    return check.real_array(_from_torch(value, name), name).astype(np.float64, copy=False)
-
-
-def _from_torch(value: Any, name: str) -> Any:
-    """A torch tensor as an array; anything else as it is."""
-    if not hasattr(value, "detach"):
-        return value
-    try:
-        return value.detach().cpu().numpy()
-    except TypeError:  # bfloat16 and its like
-        raise TypeError(f"{name} must be float32 or float64 (integers are converted), got dtype {value.dtype}") from None
+    return check.real_array(on_host(value, name), name).astype(np.float64, copy=False)

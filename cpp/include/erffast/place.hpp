@@ -1,4 +1,4 @@
-// Images on periods, put where they belong.
+// Images on periods: looked at, and put where they belong.
 #pragma once
 
 #include <vector>
@@ -19,8 +19,11 @@ struct Placed {
 };
 
 // target[i, y + j, x + k] = factor * pixel (first[0] + j, first[1] + k) of image i, and 0 elsewhere in the target [images, height, width].
-// Throws Cancelled.
+// tops [images]: the largest absolute values written. Throws Cancelled.
 template <class T>
-void place(const std::vector<Placed>& images, T* target, Index height, Index width, int threads, Monitor& monitor);
+void place(const std::vector<Placed>& images, T* target, Index height, Index width, int threads, double* tops, Monitor& monitor);
+
+// Of the rows of an image, `pitch` apart: peaks [rows], their largest absolute values, and energies [rows], their sums of squares.
+void weigh(const double* pixels, Index rows, Index columns, Index pitch, double* peaks, double* energies);
 
 }  // namespace erffast

@@ -57,10 +57,11 @@ class Folds {
     moments_.clear();
     for (Index k = first; k < first + count; ++k) {
       const double* taps = run_.taps + (k * run_.tap_draws + (run_.tap_draws == 1 ? 0 : draw_)) * run_.height * run_.width;
-      each_term(shape_, [&](Index y, Index x, bool odd_y, bool odd_x) { term(fold(taps, y, x), odd_y, odd_x); });
+      fold_all(taps);
+      each_term(shape_, [&](Index y, Index x, bool odd_y, bool odd_x) { term(fold(y, x), odd_y, odd_x); });
       if (!moving_) continue;
       for (int axis = 0; axis < 2; ++axis) {
-        each_term(shape_, [&](Index y, Index x, bool odd_y, bool odd_x) { moment(fold(taps, y, x), y, x, axis, odd_y, odd_x); });
+        each_term(shape_, [&](Index y, Index x, bool odd_y, bool odd_x) { moment(fold(y, x), y, x, axis, odd_y, odd_x); });
       }
     }
     return {coefficients_.data(), moving_ ? moments_.data() : nullptr, count, shape_.n_cosine, shape_.n_sine};
@@ -75,7 +76,17 @@ class Folds {
     return a >= 0 && a < run_.height && b >= 0 && b < run_.width ? taps[a * run_.width + b] : 0;
   }
 
-  Fold fold(const double* taps, Index y, Index x) const {
+  // Once for all terms and moments that a pair of distances has part in, nine at most.
+  void fold_all(const double* taps) {
+    folds_.clear();
+    for (Index y = 0; y <= shape_.half[0]; ++y) {
+      for (Index x = 0; x <= shape_.half[1]; ++x) folds_.push_back(folded_at(taps, y, x));
+    }
+  }
+
+  const Fold& fold(Index y, Index x) const { return folds_[static_cast<std::size_t>(y * (shape_.half[1] + 1) + x)]; }
+
+  Fold folded_at(const double* taps, Index y, Index x) const {
     const double pp = at(taps, y, x), pm = x > 0 ? at(taps, y, -x) : 0, mp = y > 0 ? at(taps, -y, x) : 0;
     const double mm = x > 0 && y > 0 ? at(taps, -y, -x) : 0;
     const DoubleDouble p = two_sum(pp, pm), m = two_sum(mp, mm), p_odd = two_sum(pp, -pm), m_odd = two_sum(mp, -mm);
@@ -98,6 +109,7 @@ class Folds {
   Shape shape_;
   Index draw_;
   bool moving_;
+  std::vector<Fold> folds_;
   std::vector<double> coefficients_, moments_;
 };
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..propagation import Device
 from .answers import Answer, answer_of
 from .results import Ceilings
 from .truths import Verdict
@@ -32,6 +33,8 @@ class Peer:
         Whether it needs torch.
     slow : bool
         Whether it is timed at a smaller size, but for the full level.
+    gpu : bool
+        Whether it runs on torch's GPU.
     """
 
     name: str
@@ -39,11 +42,23 @@ class Peer:
     fair: bool = False
     torch: bool = False
     slow: bool = False
+    gpu: bool = False
 
     @property
     def missing(self) -> str:
         """Why it cannot run; empty where it can."""
-        return NO_TORCH if self.torch and importlib.util.find_spec("torch") is None else ""
+        if not self.torch:
+            return ""
+        if importlib.util.find_spec("torch") is None:
+            return NO_TORCH
+        return gpu_missing() if self.gpu else ""
+
+
+def gpu_missing() -> str:
+    """Why torch cannot use a GPU; empty where it can."""
+    import torch
+
+    return "" if torch.cuda.is_available() else f"torch {torch.__version__} finds no GPU"
 
 
 @dataclass(frozen=True)
@@ -75,8 +90,8 @@ class Case(ABC):
     counted = ""  # what `floor` counts
     apart = True  # whether its memory is measured
 
-    def __init__(self, size: Size, threads: int) -> None:
-        self.size, self.threads = size, threads
+    def __init__(self, size: Size, threads: int, device: Device = "cpu") -> None:
+        self.size, self.threads, self.device = size, threads, device
 
     @abstractmethod
     def run(self) -> Any:

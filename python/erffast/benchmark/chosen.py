@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import AccuracyError
-from ..propagation import gradient
+from ..propagation import Device, gradient
 from ..result import ERF
 from .answers import Answer, answer_of, difference, largest
 from .cases import Case, Part, Size
@@ -40,8 +40,8 @@ class Choices(Case):
 
     apart = False
 
-    def __init__(self, size: Size, threads: int) -> None:
-        super().__init__(size, threads)
+    def __init__(self, size: Size, threads: int, device: Device = "cpu") -> None:
+        super().__init__(size, threads, device)
         families = [f for f in FAMILIES.values() if f.shallow == "direct" and f.ndim == 2][: size["families"]]  # others cannot be forced
         depths = [(f, crossing(f)) for f in families]
         sizes = [(f, max(2, round(n * share))) for f, n in depths if n <= DEEPEST for share in DEPTHS]

@@ -89,13 +89,17 @@ JOBS = {
 }
 
 
-def chosen_jobs(keys: str | None) -> tuple[Job, ...]:
-    """The jobs of a list such as "J1,J3"; all for None. ValueError names what there is."""
+ON_GPU = ("J3", "J3c", "J3d", "J3d32", "J3d5", "J3d5f32", "J4", "J4p", "J8")
+
+
+def chosen_jobs(keys: str | None, device: str = "cpu") -> tuple[Job, ...]:
+    """The jobs of a list such as "J1,J3"; all of a device for None. ValueError names what there is."""
+    there = {key: job for key, job in JOBS.items() if device == "cpu" or key in ON_GPU}
     if keys is None:
-        return tuple(JOBS.values())
-    known = {key.lower(): job for key, job in JOBS.items()}
+        return tuple(there.values())
+    known = {key.lower(): job for key, job in there.items()}
     names = [name.strip() for name in keys.split(",") if name.strip()]
     unknown = [name for name in names if name.lower() not in known]
     if unknown or not names:
-        raise ValueError(f"jobs must be some of {', '.join(JOBS)}, got {unknown[0] if unknown else keys!r}")
+        raise ValueError(f"jobs must be some of {', '.join(there)}, got {unknown[0] if unknown else keys!r}")
     return tuple({job.key: job for job in (known[name.lower()] for name in names)}.values())

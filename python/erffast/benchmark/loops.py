@@ -57,22 +57,22 @@ def torch_loop(kernels: Array, dtype: str) -> Answer:
     return single(image[0, 0].numpy(), exponent)
 
 
-def torch_autograd(kernels: Array, dtype: str, log2_peak: float) -> Answer:
+def torch_autograd(kernels: Array, dtype: str, log2_peak: float, device: str = "cpu") -> Answer:
     """The network as torch layers, and `backward()`. The weights are scaled beforehand so that the gradient's peak is near 1."""
     import torch
     from torch.nn import functional
 
     sides = [len(kernels) * (k - 1) + 1 for k in kernels.shape[1:]]
     shift = round(log2_peak / len(kernels), 6)
-    scaled = torch.from_numpy(kernels * 2.0**-shift).to(getattr(torch, dtype))
-    x = torch.zeros((1, 1, *sides), dtype=scaled.dtype, requires_grad=True)
+    scaled = torch.from_numpy(kernels * 2.0**-shift).to(device, getattr(torch, dtype))
+    x = torch.zeros((1, 1, *sides), dtype=scaled.dtype, device=device, requires_grad=True)
     y = x
     for kernel in scaled:
         y = functional.conv2d(y, kernel[None, None])
     y.sum().backward()  # type: ignore[no-untyped-call]
     assert x.grad is not None
     power = shift * len(kernels)
-    return single(x.grad[0, 0].numpy().astype(np.float64) * 2.0 ** (power % 1), int(power // 1))
+    return single(x.grad[0, 0].cpu().numpy().astype(np.float64) * 2.0 ** (power % 1), int(power // 1))
 
 
 def numpy_loop(kernels: Array, dtype: str) -> Answer:

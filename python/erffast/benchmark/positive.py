@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..layers import Conv, Stack
-from ..propagation import gradient
+from ..propagation import Device, Engine, gradient
 from ..result import ERF
 from .answers import Answer, answer_of, difference
 from .cases import Case, Peer, Size
 from .chains import convolved
+from .gpu import layer_peers
 from .loops import numpy_loop, torch_loop
 from .products import Band, band_image, even_length
 from .results import Ceilings
@@ -36,16 +37,23 @@ class Direct(Case):
     dtype = "float64"
     allowed = 1e-12  # or the result's own bound, whichever is less
 
-    def __init__(self, size: Size, threads: int) -> None:
-        super().__init__(size, threads)
+    def __init__(self, size: Size, threads: int, device: Device = "cpu") -> None:
+        super().__init__(size, threads, device)
         self.n, self.k = size["n"], size["k"]
         self.net = Stack([Conv(self.k)], ndim=2) * self.n
         self.kernels = _kernels(size)
 
     def run(self) -> ERF:
         return gradient(
-            self.net, self.kernels, window="full", accuracy="pixel", engine="direct", dtype=self.dtype, threads=self.threads  # type: ignore[arg-type]
-        )  # fmt: skip
+            self.net,
+            self.kernels,
+            window="full",
+            accuracy="pixel",
+            engine="direct",
+            device=self.device,
+            dtype=self.dtype,  # type: ignore[arg-type]
+            threads=self.threads,
+        )
 
     def check(self, found: ERF) -> Verdict:
         against = "sums along rows, columns and diagonals as 1-D chains in long double, each relative to itself"
@@ -56,6 +64,8 @@ class Direct(Case):
         return self.k**2 * pixels / (ceilings.float64 if self.dtype == "float64" else ceilings.float32)
 
     def peers(self, found: ERF) -> Sequence[Peer]:
+        if self.device == "cuda":
+            return layer_peers(self.kernels, self.dtype, float(found.log10_peak()) / math.log10(2))
         return (
             Peer(f"NumPy shifted adds {self.dtype}", lambda: numpy_loop(self.kernels, self.dtype), fair=True, slow=True),
             Peer(f"torch loop {self.dtype}", lambda: torch_loop(self.kernels, self.dtype), torch=True, slow=True),
@@ -72,14 +82,15 @@ class Deep(Case):
 
     counted = "the product on the frequencies that count, two real products per pixel and column of them, and one write"
 
-    def __init__(self, size: Size, threads: int) -> None:
-        super().__init__(size, threads)
+    def __init__(self, size: Size, threads: int, device: Device = "cpu") -> None:
+        super().__init__(size, threads, device)
         self.n, self.k = size["n"], size["k"]
         self.net = Stack([Conv(self.k)], ndim=2) * self.n
         self.kernels = _kernels(size)
 
     def run(self) -> ERF:
-        return gradient(self.net, self.kernels, accuracy="peak", threads=self.threads)
+        engine: Engine = "auto" if self.device == "cpu" else "spectral"
+        return gradient(self.net, self.kernels, accuracy="peak", engine=engine, device=self.device, threads=self.threads)
 
     def band(self, found: ERF) -> Band:
         """Period and frequencies by the normal approximation: 10 standard deviations about the window, densities of exp(-40)."""
@@ -111,15 +122,15 @@ class Tails(Case):
 
     counted = "the product on the frequencies that count, for every tile, and one write"
 
-    def __init__(self, size: Size, threads: int) -> None:
-        super().__init__(size, threads)
+    def __init__(self, size: Size, threads: int, device: Device = "cpu") -> None:
+        super().__init__(size, threads, device)
         self.n, self.k = size["n"], size["k"]
         self.net = Stack([Conv(self.k)], ndim=2) * self.n
         self.lines = np.random.default_rng(4).integers(10, 51, (2, self.n, self.k)).astype(np.float64)
         self.kernels = np.einsum("na,nb->nab", *self.lines)
 
     def run(self) -> ERF:
-        return gradient(self.net, self.kernels, engine="spectral", accuracy="pixel", threads=self.threads)
+        return gradient(self.net, self.kernels, engine="spectral", accuracy="pixel", device=self.device, threads=self.threads)
 
     def check(self, found: ERF) -> Verdict:
         against = "the outer product of two 1-D chains in long double, each pixel relative to itself"

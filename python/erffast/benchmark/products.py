@@ -84,20 +84,21 @@ def numpy_image(kernels: Array, *, period: int | None = None, threads: int = 1) 
     return _unwrapped(image, kernels, top)
 
 
-def torch_image(kernels: Array) -> Answer:
+def torch_image(kernels: Array, device: str = "cpu") -> Answer:
     """`numpy_image` on the whole support, in torch complex128."""
     import torch
 
     sides = [len(kernels) * (k - 1) + 1 for k in kernels.shape[1:]]
     rows, columns = map(even_length, sides)
-    left = torch.from_numpy(phases(kernels.shape[1], rows, np.arange(rows), 0))
-    right = torch.from_numpy(phases(kernels.shape[2], columns, np.arange(columns // 2 + 1), 0)).T.contiguous()
-    taps = torch.from_numpy(np.ascontiguousarray(kernels)).to(torch.complex128)
-    values = torch.ones((rows, columns // 2 + 1), dtype=torch.complex128)
-    exponents = torch.zeros(values.shape, dtype=torch.int32)
-    one = torch.ones((), dtype=torch.float64)
-    for first in range(0, rows, TORCH_ROWS):
-        block, powers, phase = values[first : first + TORCH_ROWS], exponents[first : first + TORCH_ROWS], left[first : first + TORCH_ROWS]
+    left = torch.from_numpy(phases(kernels.shape[1], rows, np.arange(rows), 0)).to(device)
+    right = torch.from_numpy(phases(kernels.shape[2], columns, np.arange(columns // 2 + 1), 0)).T.contiguous().to(device)
+    taps = torch.from_numpy(np.ascontiguousarray(kernels)).to(device, torch.complex128)
+    values = torch.ones((rows, columns // 2 + 1), dtype=torch.complex128, device=device)
+    exponents = torch.zeros(values.shape, dtype=torch.int32, device=device)
+    one = torch.ones((), dtype=torch.float64, device=device)
+    together = TORCH_ROWS if device == "cpu" else rows  # a GPU has no cache that a block would stay in
+    for first in range(0, rows, together):
+        block, powers, phase = (part[first : first + together] for part in (values, exponents, left))
         out = torch.empty_like(block)
         for layer, kernel in enumerate(taps, start=1):
             torch.matmul(phase @ kernel, right, out=out)
@@ -109,7 +110,7 @@ def torch_image(kernels: Array) -> Answer:
     top = int(exponents.max())
     values *= torch.ldexp(one.expand(exponents.shape), torch.clamp(exponents - top, min=-1000))
     image = torch.fft.irfft2(values, s=(rows, columns))
-    return single(np.asarray(image[: sides[0], : sides[1]].numpy()), top)
+    return single(np.asarray(image[: sides[0], : sides[1]].cpu().numpy()), top)
 
 
 @dataclass(frozen=True)

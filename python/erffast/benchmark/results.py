@@ -136,6 +136,8 @@ class JobResult:
     before, after : Trace, optional
     peers : tuple of PeerResult
     parts : tuple of PartResult
+    on_device : Timing, optional
+        Of the work on the GPU, by its own clock.
     memory : int, optional
         Bytes that a process of its own grew by at most while it ran the job, beyond its inputs.
     answer : int, optional
@@ -159,13 +161,15 @@ class JobResult:
     after: Trace | None = None
     peers: tuple[PeerResult, ...] = ()
     parts: tuple[PartResult, ...] = ()
+    on_device: Timing | None = None
     memory: int | None = None
     answer: int | None = None
 
     @property
     def share(self) -> float | None:
-        """The floor as a share of the median: 1 at the ceilings."""
-        return None if self.timing is None or not self.floor else self.floor / self.timing.median
+        """The floor as a share of the median, on a GPU of the time spent there: 1 at the ceilings."""
+        timing = self.on_device or self.timing
+        return None if timing is None or not self.floor else self.floor / timing.median
 
     @property
     def answers(self) -> float | None:
@@ -203,6 +207,7 @@ class Benchmark:
     ceilings: Ceilings
     jobs: tuple[JobResult, ...]
     growth: tuple[Point, ...] = ()
+    device: str = "cpu"  # or cuda
 
     @property
     def right(self) -> bool:
@@ -254,8 +259,8 @@ def _peer(values: dict[str, Any]) -> PeerResult:
 
 
 def _job(values: dict[str, Any]) -> JobResult:
-    read = {"timing": Timing, "before": Trace, "after": Trace, "error": float, "claimed": float}
-    parts = {name: _optional(kind, values[name]) for name, kind in read.items()}
+    read = {"timing": Timing, "on_device": Timing, "before": Trace, "after": Trace, "error": float, "claimed": float}
+    parts = {name: _optional(kind, values.get(name)) for name, kind in read.items()}
     groups = {"peers": tuple(map(_peer, values["peers"])), "parts": tuple(map(_part, values.get("parts", ())))}
     return JobResult(**{**values, **parts, **groups})
 

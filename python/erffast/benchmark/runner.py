@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime
 import importlib
+import statistics
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-from .. import _backend
+from .. import _backend, _devices
 from .._validate import choice
 from ..errors import AccuracyError, BackendUnavailable
+from ..propagation import Device
 from . import ceilings as probes
 from .answers import Answer, difference
 from .cases import Case, Part, Peer, Size
@@ -24,12 +26,19 @@ from .timing import time_call, time_in_turn, timed_answer
 
 REFUSALS = (AccuracyError, BackendUnavailable, MemoryError, NotImplementedError)  # an honest no, told beside the job
 BUDGET = {"quick": 0.25, "standard": 2.0, "full": 2.0}  # seconds of repetitions per case
+DEVICE_RUNS = 7
 MEMORY_TIMEOUT = 120.0  # seconds of the process that measures it
 Say = Callable[[str], None]
 
 
 def run_jobs(
-    jobs: str | None = None, *, level: str = "standard", threads: int = 0, growth: bool = False, say: Say | None = None
+    jobs: str | None = None,
+    *,
+    level: str = "standard",
+    device: Device = "cpu",
+    threads: int = 0,
+    growth: bool = False,
+    say: Say | None = None,
 ) -> Benchmark:
     """Run jobs and their peers.
 
@@ -40,10 +49,12 @@ def run_jobs(
     level : "quick", "standard" or "full"
         "quick": small sizes, below a minute. "standard": the jobs at their size, the usual loops at a smaller one.
         "full": those at the jobs' size too, some of them a minute.
+    device : "cpu" or "cuda"
+        On a GPU the jobs that run there, beside its own ceilings, and beside torch on the same GPU.
     threads : int
         0: all the process may use.
     growth : bool
-        Also time and memory against the number of layers and the kernel's side, each point in a process of its own.
+        Also time and memory against the number of layers and the kernel's side, each point in a process of its own; on the CPU.
     say : callable, optional
         Gets a line of text as each part begins.
 
@@ -53,25 +64,26 @@ def run_jobs(
         ``right`` is False where an answer was wrong.
     """
     choice(level, "level", LEVELS)
-    selected = chosen_jobs(jobs)
+    choice(device, "device", ("cpu", "cuda"))
+    selected = chosen_jobs(jobs, device)
     threads = _backend.thread_count(threads)
     say = say or (lambda line: None)
     say("ceilings of the machine")
     importlib.import_module("scipy.signal")  # loading it is no part of any time
-    probe = probes.Probe(threads)
+    probe = probes.Probe(threads, device)
     measured = probe.measure(0.15 if level == "quick" else 0.3)
-    results = tuple(run_job(job, level, probe, measured, say) for job in selected)
-    points = measure_growth(level, threads, say) if growth else ()
+    results = tuple(run_job(job, level, device, probe, measured, say) for job in selected)
+    points = measure_growth(level, threads, say) if growth and device == "cpu" else ()
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return Benchmark(now, level, threads, _backend.build_info(), machine_facts(), measured, results, points)
+    return Benchmark(now, level, threads, _backend.build_info(), machine_facts(), measured, results, points, device)
 
 
-def run_job(job: Job, level: str, probe: probes.Probe, measured: Ceilings, say: Say) -> JobResult:
+def run_job(job: Job, level: str, device: Device, probe: probes.Probe, measured: Ceilings, say: Say) -> JobResult:
     """One job with its peers; a refusal is a result with its reason."""
     size = job.size(level)
     say(f"{job.key}: {job.title}, {readable_size(size)}")
     try:
-        case = job.case(size, probe.threads)
+        case = job.case(size, probe.threads, device)
         found = case.run()
         facts, verdict = _checked(case, found)
         result = JobResult(job.key, job.title, size, **facts)
@@ -86,10 +98,23 @@ def run_job(job: Job, level: str, probe: probes.Probe, measured: Ceilings, say: 
     best = replace(measured, **{name: max(getattr(at, name) for at in (measured, before, after)) for name in ("float64", "copy")})
     timed: dict[str, Any] = {"timing": timing, "floor": case.floor(best, found), "counted": case.counted, "before": before, "after": after}
     timed |= {"parts": tuple(run_part(part, case, level) for part in case.parts(best, found))}
-    grown = measure_apart(job.key, size, probe.threads, timeout=MEMORY_TIMEOUT, timed=False) if case.apart else ""
+    if device == "cuda":
+        timed["on_device"] = time_on_device(case)
+    apart = case.apart and device == "cpu"
+    grown = measure_apart(job.key, size, probe.threads, timeout=MEMORY_TIMEOUT, timed=False) if apart else ""
     timed |= {} if isinstance(grown, str) else {"memory": grown["memory"], "answer": grown["answer"]}
     peers, wrong = _peers(job, level, case, found, timing, probe, say)
     return JobResult(job.key, job.title, size, **{**facts, "wrong": wrong}, **timed, peers=peers)
+
+
+def time_on_device(case: Case) -> Timing:
+    """The time of a few runs by the GPU's own clock: copies to it and from it, and kernels."""
+    native, runs = _devices.native(case.device), []
+    for _ in range(DEVICE_RUNS):
+        _devices.take_device_seconds(native)
+        case.run()
+        runs.append(_devices.take_device_seconds(native) or 0.0)
+    return Timing(statistics.median(runs), min(runs), max(runs), len(runs))
 
 
 def run_part(part: Part, case: Case, level: str) -> PartResult:
@@ -117,7 +142,7 @@ def _peers(
     here = [peer for peer in peers if not (slow and peer.slow)]
     results = [run_peer(peer, case, case.answer(found), timing, level, probe, say) for peer in here]
     if slow:
-        case = job.case(size, case.threads)
+        case = job.case(size, case.threads, case.device)
         found = case.run()
         verdict = case.check(found)
         if verdict.wrong:

@@ -10,15 +10,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _backend, _core
+from .. import _backend, _devices
 from ..layers import Conv, Stack
 from ..lowering import lower_gradient
-from ..propagation import gradient
+from ..propagation import Device, gradient
 from ..result import ERF
 from ..spectral.transfer import transfer
 from .answers import Answer, answer_of, difference, largest
 from .cases import Case, Part, Peer, Size
 from .ceilings import fft_seconds
+from .gpu import layer_peers, product_peers
 from .loops import torch_autograd, torch_loop
 from .products import even_length, numpy_image, torch_image
 from .results import Ceilings
@@ -47,8 +48,8 @@ class Signed(Case):
     counted = "3 multiply-adds (k=3) per frequency and layer of the full period, and one inverse FFT"
     period: Literal["auto", "full"] = "full"
 
-    def __init__(self, size: Size, threads: int) -> None:
-        super().__init__(size, threads)
+    def __init__(self, size: Size, threads: int, device: Device = "cpu") -> None:
+        super().__init__(size, threads, device)
         self.n, self.k, self.draws = size["n"], size.get("k", 3), size.get("draws", 1)
         self.net = Stack([Conv(self.k)], ndim=2) * self.n
         self.kernels = self.made(FIRST_SEED)
@@ -62,7 +63,7 @@ class Signed(Case):
 
     def solved(self, kernels: Array) -> ERF:
         weights = kernels if "draws" in self.size else kernels[0]
-        return gradient(self.net, weights, engine="spectral", period=self.period, threads=self.threads)
+        return gradient(self.net, weights, engine="spectral", period=self.period, device=self.device, threads=self.threads)
 
     def check(self, found: ERF) -> Verdict:
         answer = answer_of(found)
@@ -87,16 +88,19 @@ class Signed(Case):
 
     def parts(self, ceilings: Ceilings, found: ERF) -> Sequence[Part]:
         side, layers = self.floor_period(found), transfer(lower_gradient(self.net, self.kernels)).native()
-        limit = _backend.memory_limit()
+        native = _devices.native(self.device)
+        limit = _devices.free_memory(native) or _backend.memory_limit()
 
         def product() -> object:
-            return _core.spectrum(layers, (side, side), None, self.draws, self.threads, limit, None)
+            return native.spectrum(layers, (side, side), None, self.draws, self.threads, limit, None)
 
         floor = self.draws * product_work(side * (side // 2 + 1), self.n, self.k) / ceilings.float64
         return (Part("the product alone", product, floor),)
 
     def peers(self, found: ERF) -> Sequence[Peer]:
         kernels, peak = self.kernels[0], float(np.max(found.log10_peak())) / math.log10(2)
+        if self.device == "cuda":
+            return (*product_peers(self.kernels), *(layer_peers(kernels, "float32", peak) if self.draws == 1 else ()))
         return (
             Peer("NumPy product and irfft2", lambda: stacked([numpy_image(k, threads=self.threads) for k in self.kernels]), fair=True),
             Peer("torch complex128 product and irfft2", lambda: stacked([torch_image(k) for k in self.kernels]), fair=True, torch=True),
@@ -120,6 +124,8 @@ class SignedCompact(Signed):
         return min(even_length(math.ceil(DEVIATIONS * width)), even_length(self.n * (self.k - 1) + 1))
 
     def peers(self, found: ERF) -> Sequence[Peer]:
+        if self.device == "cuda":
+            return ()
         told = even_length(math.ceil(1.2 * self.floor_period(found)))
         return (
             Peer(

@@ -28,7 +28,8 @@ def benchmark_tables(found: Benchmark) -> tuple[Table, ...]:
 
 def ceilings_table(found: Benchmark) -> Table:
     """What the machine did at best."""
-    caption = f"Ceilings of this machine, {found.threads} thread{'s' if found.threads > 1 else ''}"
+    where = "the GPU" if found.device == "cuda" else f"this machine, {found.threads} thread{'s' if found.threads > 1 else ''}"
+    caption = f"Ceilings of {where}"
     return Table(caption, ("", ""), [(name, value) for name, value in ceiling_facts(found.ceilings)], left=(0, 1))
 
 
@@ -66,6 +67,8 @@ def job_notes(job: JobResult, ceilings: Ceilings) -> list[str]:
         notes.append(f"WRONG, {job.wrong}")
     if job.skipped:
         notes.append(f"skipped: {job.skipped}")
+    if job.on_device is not None:
+        notes.append(f"{readable_seconds(job.on_device.median)} of it on the GPU, by which the share is counted")
     notes += [part_note(part) for part in job.parts]
     beside = [trace.float64 for trace in (job.before, job.after) if trace]
     if (share := _share(beside, ceilings)) < BUSY:

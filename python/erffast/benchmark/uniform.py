@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..analytic import pmf
 from ..frontends.text import parse
 from ..layers import Conv, Stack
-from ..propagation import variance
+from ..propagation import Device, variance
 from ..result import ERF
 from .answers import Answer, largest
 from .cases import Case, Part, Peer, Size
@@ -29,8 +29,8 @@ INTEGERS = 20_000  # layers up to which exact integers take seconds
 
 
 class _Uniform(Case):
-    def __init__(self, size: Size, threads: int) -> None:
-        super().__init__(size, threads)
+    def __init__(self, size: Size, threads: int, device: Device = "cpu") -> None:
+        super().__init__(size, threads, device)
         self.net = Stack([Conv(3)], ndim=2) * size["n"]
         self.side = 2 * size["n"] + 1
 
@@ -54,7 +54,7 @@ class UniformImage(_Uniform):
     counted = "one write of the image"
 
     def run(self) -> ERF:
-        erf = variance(self.net, window="full", threads=self.threads)
+        erf = variance(self.net, window="full", device=self.device, threads=self.threads)
         assert erf.image is not None  # a product of profiles is formed here
         return erf
 
@@ -98,7 +98,7 @@ class UniformProfiles(_Uniform):
     counted = "one write of two profiles"
 
     def run(self) -> Profiles:
-        erf = variance(self.net, window="full", threads=self.threads)
+        erf = variance(self.net, window="full", device=self.device, threads=self.threads)
         return Profiles(erf, erf.marginal(0), erf.std(), erf.level_size(), erf.mass_size())
 
     def check(self, found: Profiles) -> Verdict:

@@ -20,6 +20,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Literal, NoReturn
 
 from .. import layers as L
@@ -27,6 +28,7 @@ from .._validate import Padding
 
 MAX_DEPTH = 100  # parentheses inside parentheses; each level costs Python stack frames here and in Stack
 MAX_INTEGER = 10**9  # sizes and counts, and the layers of the whole network: far past use, and safe in 64 bits everywhere
+SHORT = 256  # characters of a text whose network is kept
 EXCERPT = 76  # characters of the text that an error message shows
 
 _WINDOWS = {"conv": L.Conv, "maxpool": L.MaxPool, "avgpool": L.AvgPool}
@@ -96,8 +98,15 @@ def parse(text: str, *, ndim: Literal[1, 2, 3] = 2) -> L.Stack:
     """
     if not isinstance(text, str):
         raise TypeError(f'text must be a string such as "conv3 * 20, relu", got {text!r}')
-    reader = _Reader(text, L.Stack(ndim=ndim).ndim)  # Stack says what is wrong with ndim
-    return reader.whole()
+    checked = L.Stack(ndim=ndim).ndim  # Stack says what is wrong with ndim
+    return (_read_before if len(text) <= SHORT else _read)(text, checked)
+
+
+def _read(text: str, ndim: int) -> L.Stack:
+    return _Reader(text, ndim).whole()
+
+
+_read_before = lru_cache(maxsize=64)(_read)  # a stack never changes: the one read before serves, with what is known of it
 
 
 class _Reader:

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _backend
 from ..chain import Chain, Step
 from .signed import first_periods
 from .transfer import transfer
@@ -28,6 +29,7 @@ COSTS = Path(__file__).with_name("costs.json")
 TILES = 36.0  # of a window as wide as `WIDTH`
 WHOLE = 1e30  # standard deviations: the whole support
 WIDTH = 15.0  # standard deviations that a trimmed image, or a window, is wide
+FAR = 900  # powers of two that a number may be from 1, and its square times thousands still be one
 
 
 def band_pays(chain: Chain) -> bool:
@@ -149,8 +151,8 @@ def _taps(chain: Chain) -> float:
 def _sides(chain: Chain, axis: int, width: float) -> Array:
     """Pixels that the image is wide after each layer: its support, or where that is less `width` standard deviations."""
     size, variance, found = 1.0, 0.0, []
-    for step in chain.steps:
-        spread = _variances(step, axis)
+    for step, spreads in zip(chain.steps, _spreads(chain), strict=True):
+        spread = spreads[axis]
         stride, grown = step.stride[axis], step.dilation[axis] * (step.kernel[axis] - 1)
         if stride == 1:
             variances, sizes = variance + np.cumsum(spread), size + grown * np.arange(1.0, step.count + 1)
@@ -164,12 +166,28 @@ def _sides(chain: Chain, axis: int, width: float) -> Array:
     return np.concatenate(found)
 
 
-def _variances(step: Step, axis: int) -> Array:
-    """Variance of the taps' positions along an axis, weighted by their sizes, per layer of a run; of several draws the first's."""
-    kernels = np.abs(step.kernels[:, 0, 0, 0])
-    kernels = np.ldexp(kernels, -np.frexp(kernels.max())[1] - 8)  # sums of the largest numbers would overflow
-    mass = kernels.sum(axis=tuple(a + 1 for a in range(kernels.ndim - 1) if a != axis))
-    at = step.dilation[axis] * np.arange(mass.shape[1], dtype=float)
-    total = np.maximum(mass.sum(axis=1), np.finfo(float).tiny)
-    mean = mass @ at / total
-    return np.broadcast_to(np.maximum(mass @ at**2 / total - mean**2, 0), step.count)
+def _spreads(chain: Chain) -> list[Array]:
+    """`_variances` of every step; kept with the chain, for each axis asks, and each engine."""
+    kept = vars(chain)
+    if "spreads" not in kept:
+        kept["spreads"] = [_variances(step, least < 0) for step, least in zip(chain.steps, chain.least_taps, strict=True)]
+    found: list[Array] = kept["spreads"]
+    return found
+
+
+def _variances(step: Step, signed: bool) -> Array:
+    """Variance of the taps' positions along each axis, weighted by their sizes, [axes, layers]; of several draws the first's.
+
+    One product with the taps' positions and their squares: sums over the few taps of thousands of kernels took NumPy 6 ms.
+    """
+    taps = np.abs(step.kernels[:, 0, 0, 0]) if signed else step.kernels[:, 0, 0, 0]
+    exponent = int(np.frexp(taps.max())[1])
+    if abs(exponent) > FAR:  # sums of the largest numbers would overflow
+        taps = np.ldexp(taps, -exponent)
+    at = np.indices(step.kernel, dtype=float).reshape(len(step.kernel), -1)
+    sums = np.empty((len(taps), 1 + 2 * len(at)))
+    _backend.combine(taps.reshape(len(taps), -1), np.concatenate([np.ones((1, at.shape[1])), at, at**2]).T, sums, 1)
+    means = sums.T[1:] / np.maximum(sums.T[0], np.finfo(float).tiny)
+    first, second = means[: len(at)], means[len(at) :]
+    spread = np.maximum(second - first**2, 0) * np.array(step.dilation, dtype=float)[:, None] ** 2
+    return np.broadcast_to(spread, (len(at), step.count))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +24,7 @@ class Tile:
     Attributes
     ----------
     pixels : float64 [height, width]
+        Empty once they stand in an answer.
         The pixel at input coordinate (y, x) is ``pixels[(y - origin[0]) % height, (x - origin[1]) % width]``.
     origin : tuple of two int
     low : tuple of two int
@@ -54,18 +57,61 @@ class Tile:
         return self.pixels, tuple(first), tuple(to), tuple(sides), factor
 
 
+class Answer:
+    """Pixels of a box, [draws, *shape of these axes], written draw by draw as they are found.
+
+    Attributes
+    ----------
+    pixels : ndarray
+    tops : float64 [draws]
+        The largest absolute values written.
+    """
+
+    def __init__(self, draws: int, box: Box, axes: tuple[int, ...], dtype: str, resources: Resources) -> None:
+        shape = tuple(box[1][a] - box[0][a] + 1 for a in axes)
+        require_image((draws, *shape), dtype, resources.remedy)
+        self.pixels: NDArray[np.floating] = np.empty((draws, *shape), dtype=dtype)
+        self.tops: Array = np.zeros(draws)
+        self._place = _backend.PLACE[dtype]
+        self._target = self.pixels.reshape(draws, 1, *shape) if len(shape) == 1 else self.pixels
+        self._corner = box[0][axes[-2]] if len(shape) == 2 else None, box[0][axes[-1]]
+
+    def put(self, draws: Sequence[int], tiles: Sequence[Tile], factors: Sequence[float], threads: int) -> None:
+        """Write the images of some draws, times a factor each; different draws may be written at once."""
+        shape, (down, across) = self._target.shape[1:], self._corner
+        placed = [
+            tile.placed((tile.low[0] if down is None else down, across), (shape[0], shape[1]), factor)
+            for tile, factor in zip(tiles, factors, strict=True)
+        ]
+        for some in _runs(draws):
+            first = draws[some.start]
+            here = slice(first, first + some.stop - some.start)
+            self.tops[here] = self._place(placed[some], self._target[here], threads)
+
+
+def _runs(draws: Sequence[int]) -> Iterator[slice]:
+    """Where draws that follow one another stand."""
+    for _, members in itertools.groupby(range(len(draws)), lambda i: draws[i] - i):
+        indices = list(members)
+        yield slice(indices[0], indices[-1] + 1)
+
+
 class TiledOutcome:
-    """Tiles of all draws, with what `execution.Outcome` offers for signed chains; `axes` may be one axis of a separable chain."""
+    """Tiles of all draws, with what `execution.Outcome` offers for signed chains; `axes` may be one axis of a separable chain.
+
+    An `answer` given holds them already, of the box and with the factors that `write` will be asked for.
+    """
 
     bounded = False  # errors are estimates
 
-    def __init__(self, tiles: list[Tile], axes: tuple[int, ...], dtype: str, resources: Resources) -> None:
-        self.tiles, self.axes, self.dtype, self._resources = tiles, axes, dtype, resources
+    def __init__(self, tiles: list[Tile], axes: tuple[int, ...], dtype: str, resources: Resources, answer: Answer | None = None) -> None:
+        self.tiles, self.axes, self.dtype, self._resources, self._answer = tiles, axes, dtype, resources, answer
         self.peaks: Array = np.array([t.peak for t in tiles])
         self.exponents = np.array([t.exponent for t in tiles], dtype=np.int64)
         self.border = self.trimmed = self.rounding = np.zeros(len(tiles))
         self.errors: Array = np.array([t.error for t in tiles])
         self.written_peaks: Array = self.peaks
+        self.tops: Array = self.peaks
 
     @property
     def draws(self) -> int:
@@ -95,15 +141,10 @@ class TiledOutcome:
 
     def write(self, box: Box, factors: Array) -> NDArray[np.floating]:
         """Pixels of a box times one factor per draw: [draws, *shape of these axes]."""
-        shape = tuple(box[1][a] - box[0][a] + 1 for a in self.axes)
-        require_image((self.draws, *shape), self.dtype, self._resources.remedy)
-        out = np.empty((self.draws, *shape), dtype=self.dtype)
         self.written_peaks = self.peaks * factors
-        target = out.reshape(self.draws, 1, *shape) if len(shape) == 1 else out
-        across = box[0][self.axes[-1]]
-        placed = []
-        for tile, factor in zip(self.tiles, factors.tolist(), strict=True):
-            corner = (tile.low[0] if len(shape) == 1 else box[0][self.axes[0]], across)
-            placed.append(tile.placed(corner, (target.shape[1], target.shape[2]), factor))
-        _backend.PLACE[self.dtype](placed, target, self._resources.threads)
-        return out
+        answer = self._answer
+        if answer is None:
+            answer = Answer(self.draws, box, self.axes, self.dtype, self._resources)
+            answer.put(range(self.draws), self.tiles, factors.tolist(), self._resources.threads)
+        self.tops = answer.tops
+        return answer.pixels

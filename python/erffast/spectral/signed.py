@@ -25,12 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _backend, _fft
-from ..chain import Chain
+from .._threads import share
+from ..chain import Box, Chain
 from ..errors import AccuracyError
-from ..execution import Resources
+from ..execution import Resources, normalising
 from ..separability import expected_deviation
 from . import probe
-from .image import Tile, TiledOutcome
+from .image import Answer, Tile, TiledOutcome
 from .transfer import Transfer, transfer
 
 Array = NDArray[np.float64]
@@ -47,6 +48,10 @@ COMPACT = 0.4  # of the whole support's pixels: a period with more costs as much
 FACTOR_SHARE = 4.0
 # Several draws are transformed together as long as that takes no more: enough work for all threads, and what malloc uses again.
 BATCH_BYTES = 2**25
+# Taps times pixels of a batch that a thread takes for itself, some 30 ms: a thread other than the main one does not see Ctrl-C.
+BATCH_WORK = 2**31
+POWER = 4000  # taps that take as long as a kernel's power
+WRITTEN: Array = np.empty((0, 0))  # pixels that are kept no longer
 
 
 @dataclass(frozen=True)
@@ -59,11 +64,20 @@ class Period:
 
 
 def run_signed(
-    chain: Chain, tol: float, period: str, dtype: str, resources: Resources, factors: Sequence[tuple[Array, ...]] | None = None
+    chain: Chain,
+    tol: float,
+    period: str,
+    dtype: str,
+    resources: Resources,
+    *,
+    box: Box | None = None,
+    scale: float = 1.0,
+    factors: Sequence[tuple[Array, ...]] | None = None,
 ) -> list[TiledOutcome]:
     """The image of a signed chain; with `factors`, kernels per axis, one profile for each axis.
 
-    Chains without negative taps can be run so too: pixels that rounding leaves below 0 are then 0.
+    Chains without negative taps can be run so too: pixels that rounding leaves below 0 are then 0. The images of others are
+    written as they are found, and not kept.
 
     Parameters
     ----------
@@ -72,9 +86,17 @@ def run_signed(
     period : "auto" or "full"
     dtype : str
         Of what is written; the arithmetic is float64.
+    box : Box, optional
+        What will be written; needed unless there are no negative taps, or `factors`.
+    scale : float
+        Multiplies the image there, before it is brought to a peak in [0.5, 1).
     """
     if factors is None:
-        outcome = _run(transfer(chain), tuple(range(chain.ndim)), tol, period, dtype, resources)
+        axes = tuple(range(chain.ndim))
+        if box is not None and not chain.non_negative:
+            found = transfer(chain)
+            return [_run(found, axes, tol, period, dtype, resources, Answer(found.draws, box, axes, dtype, resources), scale)]
+        outcome = _run(transfer(chain), axes, tol, period, dtype, resources)
         if chain.non_negative:
             for tile in outcome.tiles:
                 np.maximum(tile.pixels, 0.0, out=tile.pixels)
@@ -88,32 +110,77 @@ def run_signed(
     return outcomes
 
 
-def _run(found: Transfer, axes: tuple[int, ...], tol: float, period: str, dtype: str, resources: Resources) -> TiledOutcome:
-    """Every draw on a period of its own, so that a draw does not depend on the others; equal periods are run together."""
-    full = _full(found)
-    pending = dict.fromkeys(range(found.draws), full) if period == "full" else dict(enumerate(first_periods(found)))
-    tiles: dict[int, Tile] = {}
-    while pending:
-        shape = min(pending.values())
-        alike = [draw for draw, other in pending.items() if other == shape]
-        count = _batch(found, len(pending), len(alike), shape, resources)
-        for batch in (alike[i : i + count] for i in range(0, len(alike), count)):
-            for draw, result in zip(batch, _on_period(found, shape, batch, tol, resources), strict=True):
-                _require_accuracy(result.tile.error, tol)
-                if result.wrapped <= min(tol / 2, tol - result.tile.error):
-                    tiles[draw] = replace(result.tile, error=result.tile.error + result.wrapped)
-                    del pending[draw]
-                else:
-                    pending[draw] = _larger(found, shape, result.spread)
-    return TiledOutcome([tiles[d] for d in range(found.draws)], axes, dtype, resources)
+def _run(
+    found: Transfer,
+    axes: tuple[int, ...],
+    tol: float,
+    period: str,
+    dtype: str,
+    resources: Resources,
+    answer: Answer | None = None,
+    scale: float = 1.0,
+) -> TiledOutcome:
+    """Every draw on a period of its own, so that a draw does not depend on the others; equal periods are run together.
+
+    Images are kept unless there is an `answer` to write them to.
+    """
+    draws = _Draws(found, tol, period, answer, scale)
+    while draws.pending:
+        shape = min(draws.pending.values())
+        alike = [draw for draw, other in draws.pending.items() if other == shape]
+        each = 8 * shape[0] * shape[1] if answer is None else answer.pixels[0].nbytes
+        count, sharing = _batch(found, len(draws.pending), len(alike), shape, each, resources)
+        own = replace(resources, threads=resources.threads // sharing)
+        batches = [alike[i : i + count] for i in range(0, len(alike), count)]
+        for together in [batches] if sharing > 1 else [[batch] for batch in batches]:
+            share(lambda batch, shape=shape, own=own: draws.run(batch, shape, own), together, sharing)  # type: ignore[misc]
+            draws.require_accuracy()
+    return TiledOutcome([draws.tiles[d] for d in range(found.draws)], axes, dtype, resources, answer)
 
 
-def _require_accuracy(error: float, tol: float) -> None:
-    if error > tol:
-        raise AccuracyError(
-            f"rounding of the product of transfer functions is measured at {error:.1e} of the peak, above tol={tol:.1e}; "
-            f"allow that with tol={2 * error:.0e}"
-        )
+class _Draws:
+    """Draws on their way; different ones may be run at once.
+
+    Attributes
+    ----------
+    pending : dict
+        The period tried next, of each draw without a tile.
+    tiles : dict
+    """
+
+    def __init__(self, found: Transfer, tol: float, period: str, answer: Answer | None, scale: float) -> None:
+        first = [_full(found)] * found.draws if period == "full" else first_periods(found)
+        self.pending: dict[int, Shape] = dict(enumerate(first))
+        self.tiles: dict[int, Tile] = {}
+        self._found, self._tol, self._answer, self._scale = found, tol, answer, scale
+        self._refused: dict[int, float] = {}  # errors above the tolerance
+
+    def run(self, batch: list[int], shape: Shape, resources: Resources) -> None:
+        """Some draws on one period."""
+        done = {}
+        for draw, result in zip(batch, _on_period(self._found, shape, batch, self._tol, resources), strict=True):
+            error = result.tile.error
+            if error > self._tol:
+                self._refused[draw] = error
+            elif result.wrapped <= min(self._tol / 2, self._tol - error):
+                done[draw] = replace(result.tile, error=error + result.wrapped)
+                del self.pending[draw]
+            else:
+                self.pending[draw] = _larger(self._found, shape, result.spread)
+        if self._answer is not None:
+            factors = [normalising(tile.peak, self._scale)[0] for tile in done.values()]
+            self._answer.put(list(done), list(done.values()), factors, resources.threads)
+            done = {draw: replace(tile, pixels=WRITTEN) for draw, tile in done.items()}
+        self.tiles.update(done)
+
+    def require_accuracy(self) -> None:
+        """Of several draws that are not accurate the first is named, whichever was known first."""
+        if self._refused:
+            error = self._refused[min(self._refused)]
+            raise AccuracyError(
+                f"rounding of the product of transfer functions is measured at {error:.1e} of the peak, above tol={self._tol:.1e}; "
+                f"allow that with tol={2 * error:.0e}"
+            )
 
 
 # ------------------------------------------------------------------------------------------------ periods
@@ -141,15 +208,25 @@ def _larger(found: Transfer, shape: Shape, spread: tuple[float, float]) -> Shape
     return _limited(found, [max(n * ENLARGED, FIRST_PERIOD * s) for n, s in zip(shape, spread, strict=True)])
 
 
-def _batch(found: Transfer, pending: int, alike: int, shape: Shape, resources: Resources) -> int:
-    """How many draws are transformed together; MemoryError where not even one fits beside the images of all."""
+def _batch(found: Transfer, pending: int, alike: int, shape: Shape, each: int, resources: Resources) -> tuple[int, int]:
+    """How many draws are transformed together, and how many threads take batches of their own; images take `each` bytes.
+
+    All threads work on one batch, unless draws are short and many: then no thread waits for another between the stages of a draw.
+    MemoryError where not even one draw fits beside all images.
+    """
     pixels = shape[0] * shape[1]
-    kept, working = 8 * pixels * pending, (8 + 2 + 8) * pixels  # images; spectrum, its exponents, what a transform needs
+    kept, working = each * pending, (8 + 2 + 8) * pixels  # images; spectrum, its exponents, what a transform needs
     if any(layer.count > 1 or layer.spacing != (1, 1) for layer in found.layers):
         working += (8 + 2 + 4) * pixels  # a factor computed apart, and logarithms of the product
     what = f"a period of {shape[0]} x {shape[1]} pixels" if found.size[0] > 1 else f"a period of {shape[1]} pixels"
     limit = _backend.require_memory(kept + working, f"{what}{f' for {pending} draws' if pending > 1 else ''}", resources.remedy)
-    return max(1, min(alike, min(BATCH_BYTES, limit - kept) // working))
+    threads, taps = resources.threads, [len(layer.taps) * layer.taps[0, 0].size for layer in found.layers]
+    work = pixels * sum(POWER + n if layer.count > 1 else n for layer, n in zip(found.layers, taps, strict=True))
+    own = min(BATCH_BYTES // 2, (limit - kept) // threads) // working
+    own = min(own, BATCH_WORK // work, alike // (4 * threads))
+    if own > 0 and threads > 1 and alike * work > BATCH_WORK // 8 and resources.meter is None:
+        return own, threads
+    return max(1, min(alike, min(BATCH_BYTES, limit - kept) // working)), 1
 
 
 # ------------------------------------------------------------------------------------------------ one period
