@@ -10,12 +10,12 @@ namespace erffast::python {
 
 // As Images of the CPU, for images on the device.
 template <class T>
-class DeviceImages : public ImageList<cuda::DeviceImage<T>> {
+class DeviceImages : public ImageList<cuda::ImageOnDevice<T>> {
  public:
-  DeviceImages(std::vector<cuda::DeviceImage<T>> images, int) : ImageList<cuda::DeviceImage<T>>(std::move(images)) {}
+  DeviceImages(std::vector<cuda::ImageOnDevice<T>> images, int) : ImageList<cuda::ImageOnDevice<T>>(std::move(images)) {}
 
   Array<Index> rects() const {
-    return this->rects_by([](const cuda::DeviceImage<T>& image) -> const Rect& { return image.frame.rect; });
+    return this->rects_by([](const cuda::ImageOnDevice<T>& image) -> const Rect& { return image.frame.rect; });
   }
 
   Array<double> mass(Index draw, int axis) const {
@@ -29,11 +29,11 @@ class DeviceImages : public ImageList<cuda::DeviceImage<T>> {
   }
 
   Array<double> energies() const {
-    return this->template each<double>([](const cuda::DeviceImage<T>& image) { return cuda::energy(image); });
+    return this->template each<double>([](const cuda::ImageOnDevice<T>& image) { return cuda::energy(image); });
   }
 
   double least(Index draw, Index y0, Index y1, Index x0, Index x1) const {
-    const cuda::DeviceImage<T>& image = at(draw);
+    const cuda::ImageOnDevice<T>& image = at(draw);
     const Rect& r = image.frame.rect;
     require(0 <= y0 && y1 <= r.height && 0 <= x0 && x1 <= r.width, "the crop must lie in the image");
     const py::gil_scoped_release release;
@@ -54,11 +54,11 @@ class DeviceImages : public ImageList<cuda::DeviceImage<T>> {
   }
 
  private:
-  using ImageList<cuda::DeviceImage<T>>::at;
-  using ImageList<cuda::DeviceImage<T>>::images_;
+  using ImageList<cuda::ImageOnDevice<T>>::at;
+  using ImageList<cuda::ImageOnDevice<T>>::images_;
 
   std::vector<double> sums_of(Index draw, int axis) const {
-    const cuda::DeviceImage<T>& image = at(draw);
+    const cuda::ImageOnDevice<T>& image = at(draw);
     const py::gil_scoped_release release;
     return cuda::mass(image, axis);
   }

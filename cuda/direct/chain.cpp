@@ -60,7 +60,7 @@ Chain<T, parts>::~Chain() {
 }
 
 template <class T, int parts>
-std::vector<DeviceImage<T>> Chain<T, parts>::run() {
+std::vector<ImageOnDevice<T>> Chain<T, parts>::run() {
   start();
   Position at;
   try {
@@ -78,7 +78,7 @@ std::vector<DeviceImage<T>> Chain<T, parts>::run() {
   }
   pace_.wait();
   const auto held = std::make_shared<HeldPixels<T>>(call_.budget, std::move(buffers_[current_]));
-  std::vector<DeviceImage<T>> images;
+  std::vector<ImageOnDevice<T>> images;
   for (Index d = 0; d < draws_; ++d) {
     const Draw& draw = state_[static_cast<std::size_t>(d)];
     Frame frame = frame_;
@@ -293,6 +293,8 @@ void Chain<T, parts>::send_scales() {
 // A buffer that may be written: neither the one that is read, nor the input of a group that may be made again.
 template <class T, int parts>
 T* Chain<T, parts>::target(const Frame& frame) {
+  constexpr Index most_side = std::numeric_limits<int>::max();  // kernels count rows and columns in 32 bits
+  if (frame.rect.height > most_side || frame.rect.width > most_side) throw std::length_error("an image on a GPU may have 2147483647 pixels along an axis");
   int next = 0;
   while (next == current_ || (next == source_ && !keeps_range_)) ++next;
   make_room(buffers_[next], frame.per_draw * draws_, *call_.budget);
@@ -473,18 +475,18 @@ template class Chain<double, 2>;
 // ------------------------------------------------------------------------------------------------ a call
 
 template <class T, int parts>
-std::vector<DeviceImage<T>> propagate(const std::vector<Run<T>>& runs, const Options& options, Monitor& monitor) {
+std::vector<ImageOnDevice<T>> propagate(const std::vector<Run<T>>& runs, const Options& options, Monitor& monitor) {
   const auto budget = std::make_shared<Budget>(options.memory_limit);
   Stream stream;
   const ChainTaps<T> taps(runs, budget.get(), stream);
   const Call<T> call{runs, options, taps, limits_of_device(), budget, stream, monitor};
-  std::vector<DeviceImage<T>> images;
+  std::vector<ImageOnDevice<T>> images;
   // Signed draws stay in one rectangle, and go together; others are trimmed by their own mass.
   Index most = options.non_negative ? 1 : options.draws;
   for (Index first = 0; first < options.draws;) {
     const Index draws = std::min(most, options.draws - first);
     try {
-      std::vector<DeviceImage<T>> more = Chain<T, parts>(call, first, draws).run();
+      std::vector<ImageOnDevice<T>> more = Chain<T, parts>(call, first, draws).run();
       std::move(more.begin(), more.end(), std::back_inserter(images));
       first += draws;
     } catch (const MemoryLimit&) {
@@ -495,8 +497,8 @@ std::vector<DeviceImage<T>> propagate(const std::vector<Run<T>>& runs, const Opt
   return images;
 }
 
-template std::vector<DeviceImage<float>> propagate<float, 1>(const std::vector<Run<float>>&, const Options&, Monitor&);
-template std::vector<DeviceImage<double>> propagate<double, 1>(const std::vector<Run<double>>&, const Options&, Monitor&);
-template std::vector<DeviceImage<double>> propagate<double, 2>(const std::vector<Run<double>>&, const Options&, Monitor&);
+template std::vector<ImageOnDevice<float>> propagate<float, 1>(const std::vector<Run<float>>&, const Options&, Monitor&);
+template std::vector<ImageOnDevice<double>> propagate<double, 1>(const std::vector<Run<double>>&, const Options&, Monitor&);
+template std::vector<ImageOnDevice<double>> propagate<double, 2>(const std::vector<Run<double>>&, const Options&, Monitor&);
 
 }  // namespace erffast::cuda

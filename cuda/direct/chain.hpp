@@ -39,7 +39,7 @@ class Chain {
   ~Chain();
 
   // One image for each draw of the batch.
-  std::vector<DeviceImage<T>> run();
+  std::vector<ImageOnDevice<T>> run();
 
  private:
   struct Draw {

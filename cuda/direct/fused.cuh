@@ -26,7 +26,7 @@ struct FusedArguments {
   Index draws;
   Frame from, to;
   Tile tile;
-  Index tiles_x, tiles_y, first_block;
+  unsigned tiles_x, tiles_y, first_block;
   Measure* measures;       // [draws], or null; where given, the pixels are flushed
 };
 
@@ -162,7 +162,7 @@ __device__ inline void layer_of_any_shape(const T* in, T* out, int pitch, int he
 
 // K: 3 or 5 where all kernels of the launch are such squares, else 0.
 template <class T, int K>
-__global__ void __launch_bounds__(fused_threads<T, K>) fused_layers_kernel(FusedArguments<T> f, FusedLayers layers) {
+__global__ void __launch_bounds__(fused_threads<T, K>, 1) fused_layers_kernel(FusedArguments<T> f, FusedLayers layers) {
   constexpr int threads = fused_threads<T, K>, warps = threads / 32;
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int pitch = fused_pitch(f.tile, layers.back_x), height = f.tile.height + layers.back_y;
@@ -170,10 +170,10 @@ __global__ void __launch_bounds__(fused_threads<T, K>) fused_layers_kernel(Fused
   T* now = shared.take<T>(pitch * height);
   T* next = shared.take<T>(pitch * height);
   T* taps = shared.take<T>(layers.n_taps);
-  Index block = f.first_block + blockIdx.x;
-  const Index x0 = block % f.tiles_x * f.tile.width;
+  unsigned block = f.first_block + blockIdx.x;
+  const int x0 = static_cast<int>(block % f.tiles_x) * f.tile.width;
   block /= f.tiles_x;
-  const Index y0 = block % f.tiles_y * f.tile.height, draw = block / f.tiles_y;
+  const int y0 = static_cast<int>(block % f.tiles_y) * f.tile.height, draw = static_cast<int>(block / f.tiles_y);
 
   T* to = taps;
   for (int l = 0; l < layers.n; ++l) {
@@ -185,11 +185,11 @@ __global__ void __launch_bounds__(fused_threads<T, K>) fused_layers_kernel(Fused
     to += size;
   }
   for (int i = warp; i < height; i += warps) {
-    const Index y = y0 - layers.back_y + i;
+    const int y = y0 - layers.back_y + i;
     const bool real = y >= 0 && y < f.from.rect.height;
     const T* row = f.in + f.from.row(draw, 0, real ? y : 0);
     for (int j = lane; j < pitch; j += 32) {
-      const Index x = x0 - layers.back_x + j;
+      const int x = x0 - layers.back_x + j;
       now[i * pitch + j] = real && x >= 0 && x < f.from.rect.width ? row[x] : T(0);
     }
   }
@@ -214,9 +214,9 @@ __global__ void __launch_bounds__(fused_threads<T, K>) fused_layers_kernel(Fused
 
   Seen seen;
   for (int i = back_y + warp; i < height; i += warps) {
-    const Index y = y0 + i - back_y;
+    const int y = y0 + i - back_y;
     for (int j = back_x + lane; j < back_x + f.tile.width; j += 32) {
-      const Index x = x0 + j - back_x;
+      const int x = x0 + j - back_x;
       if (y >= f.to.rect.height || x >= f.to.rect.width) continue;
       T value = now[i * pitch + j];
       if (f.measures != nullptr) {

@@ -13,7 +13,7 @@ namespace {
 constexpr Index most_bytes = Index{64} << 20;
 
 template <class T>
-bool zeros(const DeviceImage<T>& image) {
+bool zeros(const ImageOnDevice<T>& image) {
   return image.frame.rect.height <= 0 || image.frame.rect.width <= 0 || !(image.peak > 0);
 }
 
@@ -27,7 +27,7 @@ std::vector<double> fetched(const DeviceArray<double>& sums, Stream& stream) {
 }  // namespace
 
 template <class T>
-std::vector<double> mass(const DeviceImage<T>& image, int axis) {
+std::vector<double> mass(const ImageOnDevice<T>& image, int axis) {
   const Rect& rect = image.frame.rect;
   const Index n = axis == 0 ? rect.height : rect.width;
   if (zeros(image)) return std::vector<double>(static_cast<std::size_t>(n), 0.0);
@@ -39,7 +39,7 @@ std::vector<double> mass(const DeviceImage<T>& image, int axis) {
 }
 
 template <class T>
-double energy(const DeviceImage<T>& image) {
+double energy(const ImageOnDevice<T>& image) {
   if (zeros(image)) return 0;
   const Rect& rect = image.frame.rect;
   DeviceArray<double> sums(3 * rect.height);
@@ -54,7 +54,7 @@ double energy(const DeviceImage<T>& image) {
 }
 
 template <class T>
-double least(const DeviceImage<T>& image, Index y0, Index y1, Index x0, Index x1) {
+double least(const ImageOnDevice<T>& image, Index y0, Index y1, Index x0, Index x1) {
   if (zeros(image) || y0 >= y1 || x0 >= x1) return 1;
   DeviceArray<unsigned long long> found(1);
   Stream stream;
@@ -68,7 +68,7 @@ double least(const DeviceImage<T>& image, Index y0, Index y1, Index x0, Index x1
 }
 
 template <class T>
-void write(const std::vector<DeviceImage<T>>& images, T* out, Index height, Index width, Index y0, Index x0, const double* factors, double* tops) {
+void write(const std::vector<ImageOnDevice<T>>& images, T* out, Index height, Index width, Index y0, Index x0, const double* factors, double* tops) {
   const Index draws = static_cast<Index>(images.size());
   const Index rows = std::clamp<Index>(most_bytes / static_cast<Index>(sizeof(T)) / std::max<Index>(width, 1), 1, std::max<Index>(height, 1));
   DeviceArray<T> piece(rows * width);
@@ -77,7 +77,7 @@ void write(const std::vector<DeviceImage<T>>& images, T* out, Index height, Inde
   Pace pace(stream, nullptr);
   top.zero(stream);
   for (Index d = 0; d < draws; ++d) {
-    const DeviceImage<T>& image = images[static_cast<std::size_t>(d)];
+    const ImageOnDevice<T>& image = images[static_cast<std::size_t>(d)];
     for (Index y = 0; y < height && width > 0; y += rows) {
       const Index count = std::min(rows, height - y);
       write_pixels<T>(image.pixels->data.data(), image.frame, static_cast<T>(factors[d]), piece.data(), y0 + y, x0, count, width, top.data() + d, pace);
@@ -91,10 +91,10 @@ void write(const std::vector<DeviceImage<T>>& images, T* out, Index height, Inde
 }
 
 #define ERFFAST_FOR(T)                                                                 \
-  template std::vector<double> mass(const DeviceImage<T>&, int);                       \
-  template double energy(const DeviceImage<T>&);                                       \
-  template double least(const DeviceImage<T>&, Index, Index, Index, Index);            \
-  template void write(const std::vector<DeviceImage<T>>&, T*, Index, Index, Index, Index, const double*, double*)
+  template std::vector<double> mass(const ImageOnDevice<T>&, int);                       \
+  template double energy(const ImageOnDevice<T>&);                                       \
+  template double least(const ImageOnDevice<T>&, Index, Index, Index, Index);            \
+  template void write(const std::vector<ImageOnDevice<T>>&, T*, Index, Index, Index, Index, const double*, double*)
 ERFFAST_FOR(float);
 ERFFAST_FOR(double);
 #undef ERFFAST_FOR

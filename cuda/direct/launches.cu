@@ -38,12 +38,14 @@ template <class T, int parts, int members>
 void step_of(StepArguments<T>& s, Index draws, double work_of_pixel, Pace& pace) {
   const bool shared = s.per_group == 0;
   const Index groups = shared ? s.to.channels : s.to.channels / s.channels_in;
-  s.blocks_of_channels = shared ? groups : groups * divided(s.channels_in, members);
-  s.tiles_x = divided(s.to.rect.width, step_columns);
-  s.tiles_y = divided(s.to.rect.height, step_rows);
-  const Index blocks = s.tiles_x * s.tiles_y * s.blocks_of_channels * draws;
+  const Index per_draw = shared ? groups : groups * divided(s.channels_in, members);
+  const Index across = divided(s.to.rect.width, step_columns), down = divided(s.to.rect.height, step_rows);
+  s.blocks_of_channels = static_cast<unsigned>(per_draw);
+  s.tiles_x = static_cast<unsigned>(across);
+  s.tiles_y = static_cast<unsigned>(down);
+  const Index blocks = across * down * per_draw * draws;
   in_pieces(blocks, work_of_pixel * step_threads * members, pace, [&](Index first, unsigned count) {
-    s.first_tile = first;
+    s.first_tile = static_cast<unsigned>(first);
     launched(launch(backward_step_kernel<T, parts, members>, dim3(count), dim3(step_threads), 0, pace.stream(), s));
   });
 }
@@ -62,8 +64,8 @@ void backward_step(const Run<T>& run, const T* taps, Index taps_per_draw, const 
   s.to = to;
   s.taps_per_draw = taps_per_draw;
   for (int axis = 0; axis < 2; ++axis) {
-    const Index stride = run.stride[axis], dilation = run.dilation[axis], common = std::gcd(stride, dilation);
-    s.axes[axis] = {stride, dilation, static_cast<int>(run.kernel[axis]), static_cast<int>(stride / common), dilation / common};
+    const int stride = static_cast<int>(run.stride[axis]), dilation = static_cast<int>(run.dilation[axis]), common = std::gcd(stride, dilation);
+    s.axes[axis] = {stride, dilation, static_cast<int>(run.kernel[axis]), stride / common, dilation / common};
   }
   s.channels_in = static_cast<int>(run.channels_in);
   s.per_group = static_cast<int>(run.channels_out == 0 ? 0 : run.channels_out / run.groups);
@@ -87,13 +89,13 @@ template <class T>
 void fused_layers(const FusedPlan& plan, const T* taps, const Power<T>* scales, const T* in, const Frame& from, T* out, const Frame& to,
                   Index draws, Measure* measures, Pace& pace) {
   const FusedLayers& layers = plan.layers;
-  FusedArguments<T> f{in, out, taps, scales, draws, from, to, plan.tile, plan.tiles_x, plan.tiles_y, 0, measures};
+  FusedArguments<T> f{in, out, taps, scales, draws, from, to, plan.tile, static_cast<unsigned>(plan.tiles_x), static_cast<unsigned>(plan.tiles_y), 0, measures};
   const std::size_t pixels = static_cast<std::size_t>(fused_pitch(plan.tile, layers.back_x)) * static_cast<std::size_t>(plan.tile.height + layers.back_y);
   const std::size_t shared = 2 * shared_bytes(pixels, sizeof(T)) + shared_bytes(static_cast<std::size_t>(layers.n_taps), sizeof(T));
   const double work = static_cast<double>(pixels) * layers.n_taps * (layers.square > 0 ? 1 : 4);
   const auto go = [&](auto kernel, int threads) {
     in_pieces(plan.tiles_x * plan.tiles_y * draws, work, pace, [&](Index first, unsigned count) {
-      f.first_block = first;
+      f.first_block = static_cast<unsigned>(first);
       launched(launch(kernel, dim3(count), dim3(static_cast<unsigned>(threads)), shared, pace.stream(), f, layers));
     });
   };

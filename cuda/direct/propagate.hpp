@@ -20,7 +20,7 @@ struct HeldPixels {
 
 // One draw's answer, on the device: channel 0, the high part.
 template <class T>
-struct DeviceImage : ImageFacts {
+struct ImageOnDevice : ImageFacts {
   std::shared_ptr<HeldPixels<T>> pixels;
   Frame frame;  // an empty rectangle: an image of zeros
 };
@@ -28,6 +28,6 @@ struct DeviceImage : ImageFacts {
 // As erffast::propagate. `options.memory_limit`: bytes on the device; `options.threads` serve what the host composes. Throws
 // Cancelled, MemoryLimit or DeviceError.
 template <class T, int parts = 1>
-std::vector<DeviceImage<T>> propagate(const std::vector<Run<T>>& runs, const Options& options, Monitor& monitor);
+std::vector<ImageOnDevice<T>> propagate(const std::vector<Run<T>>& runs, const Options& options, Monitor& monitor);
 
 }  // namespace erffast::cuda

@@ -16,9 +16,8 @@ namespace erffast::cuda {
 
 // How taps along an axis meet a pixel: every `step`-th of them, each reading `back` pixels before the one before it.
 struct Axis {
-  Index stride, dilation;
-  int taps, step;  // stride / gcd(stride, dilation)
-  Index back;      // dilation / gcd(stride, dilation)
+  int stride, dilation, taps;
+  int step, back;  // stride and dilation without their common divisors
 };
 
 template <class T>
@@ -31,21 +30,20 @@ struct StepArguments {
   Index taps_per_draw;     // 0: the same for all
   int channels_in, per_group;  // channels of `in` that a group adds up; 0: the same kernel for each channel
   Axis axes[2];
-  Index first_tile, tiles_x, tiles_y, blocks_of_channels;
+  unsigned first_tile, tiles_x, tiles_y, blocks_of_channels;
 };
 
 // The first tap that meets a pixel, and what it reads; no tap: as many as there are.
 struct Meeting {
-  int first;
-  Index from;
+  int first, from;
 };
 
-__device__ inline Meeting meeting(Index at, const Axis& axis) {
+__device__ inline Meeting meeting(int at, const Axis& axis) {
   if (axis.stride == 1) return {0, at};
-  Index rest = at % axis.stride;
-  const Index shift = axis.dilation % axis.stride;
+  int rest = at % axis.stride;
+  const int shift = axis.dilation % axis.stride;
   for (int a = 0; a < axis.step; ++a) {
-    if (rest == 0) return {a, (at - axis.dilation * a) / axis.stride};
+    if (rest == 0) return {a, static_cast<int>(at - static_cast<Index>(axis.dilation) * a) / axis.stride};
     rest = rest < shift ? rest - shift + axis.stride : rest - shift;
   }
   return {axis.taps, 0};
@@ -54,20 +52,19 @@ __device__ inline Meeting meeting(Index at, const Axis& axis) {
 inline constexpr int step_columns = 32, step_rows = 8, step_threads = step_columns * step_rows;
 
 template <class T, int parts, int members>
-__global__ void __launch_bounds__(step_threads) backward_step_kernel(StepArguments<T> s) {
-  Index tile = s.first_tile + blockIdx.x;
-  const Index x = tile % s.tiles_x * step_columns + threadIdx.x % step_columns;
+__global__ void __launch_bounds__(step_threads, 2) backward_step_kernel(StepArguments<T> s) {
+  unsigned tile = s.first_tile + blockIdx.x;
+  const int x = static_cast<int>(tile % s.tiles_x * step_columns + threadIdx.x % step_columns);
   tile /= s.tiles_x;
-  const Index y = tile % s.tiles_y * step_rows + threadIdx.x / step_columns;
+  const int y = static_cast<int>(tile % s.tiles_y * step_rows + threadIdx.x / step_columns);
   tile /= s.tiles_y;
-  const Index block = tile % s.blocks_of_channels, draw = tile / s.blocks_of_channels;
+  const int block = static_cast<int>(tile % s.blocks_of_channels), draw = static_cast<int>(tile / s.blocks_of_channels);
   if (y >= s.to.rect.height || x >= s.to.rect.width) return;
 
   const bool shared = s.per_group == 0;
-  const Index blocks_of_group = shared ? 1 : (s.channels_in + members - 1) / members;
-  const Index group = block / blocks_of_group;
-  const int member = static_cast<int>(block % blocks_of_group) * members;
-  const Index first_channel = shared ? block : group * s.per_group, channels = shared ? 1 : s.per_group;
+  const int blocks_of_group = shared ? 1 : (s.channels_in + members - 1) / members;
+  const int group = block / blocks_of_group, member = block % blocks_of_group * members;
+  const int first_channel = shared ? block : group * s.per_group, channels = shared ? 1 : s.per_group;
   const int here = shared ? 1 : min(members, s.channels_in - member);
   const Axis &down = s.axes[0], &across = s.axes[1];
   const int rows = down.taps, columns = across.taps, size = rows * columns;
@@ -78,13 +75,13 @@ __global__ void __launch_bounds__(step_threads) backward_step_kernel(StepArgumen
     if (most < up.first) continue;
     const int skipped = down.step == 1 ? most - up.first : (most - up.first) / down.step;
     const int last = up.first + skipped * down.step;  // the last tap of these rows that meets the pixel
-    for (Index o = 0; o < channels; ++o) {
-      const T* taps = s.taps + draw * s.taps_per_draw + (shared ? 0 : ((first_channel + o) * s.channels_in + member) * size);
+    for (int o = 0; o < channels; ++o) {
+      const T* taps = s.taps + draw * s.taps_per_draw + (shared ? 0 : static_cast<Index>((first_channel + o) * s.channels_in + member) * size);
       const T* image = s.in + s.from.row(draw, first_channel + o, 0);
-      Index column = left.from;
+      int column = left.from;
       for (int b = left.first; b < columns && column >= 0; b += across.step, column -= across.back) {
         if (column >= s.from.rect.width) continue;
-        Index row = up.from - down.back * skipped;
+        int row = up.from - down.back * skipped;
         for (int a = last; a >= first && row < s.from.rect.height; a -= down.step, row += down.back) {
           if (row < 0) continue;
           GPU_UNROLL
@@ -96,7 +93,7 @@ __global__ void __launch_bounds__(step_threads) backward_step_kernel(StepArgumen
     }
   }
   const Power<T> scale = s.scales[draw];
-  const Index channel = shared ? block : group * s.channels_in + member;
+  const int channel = shared ? block : group * s.channels_in + member;
   GPU_UNROLL
   for (int m = 0; m < members; ++m) {
     if (m < here) sums[m].store(s.out + s.to.row(draw, channel + m, y) + x, s.to.per_part, scale);
