@@ -6,7 +6,9 @@
 
 #include "ceilings.hpp"
 #include "check.hpp"
+#include "device_image.hpp"
 #include "devices.hpp"
+#include "direct/bindings.hpp"
 #include "spectral/bindings.hpp"
 #include "stream.hpp"
 
@@ -48,11 +50,13 @@ py::dict devices() {
 PYBIND11_MODULE(_cuda, m) {
   m.doc() = "Native CUDA engines of erffast; use the functions of the package instead.";
   py::register_exception_translator(&translate);
+  erffast::cuda::bind_device_image(m);
   m.def("devices", &devices);
   m.def("free_memory", [] {
     const erffast::cuda::FreeMemory memory = erffast::cuda::free_memory();
     return std::make_pair(memory.free, memory.total);
   });
+  erffast::python::bind_direct_on_gpu(m);
   m.def("multiply_add_rate_f32", &erffast::cuda::multiply_add_rate<float>, py::arg("seconds"));
   m.def("multiply_add_rate_f64", &erffast::cuda::multiply_add_rate<double>, py::arg("seconds"));
   m.def("copy_rate", &erffast::cuda::copy_rate, py::arg("bytes"), py::arg("seconds"));

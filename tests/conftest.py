@@ -14,6 +14,7 @@ from typing import TypeAlias
 import pytest
 
 import erffast as ef
+from emulated import emulation  # noqa: F401  (a fixture)
 
 # Whose numbers could differ between instruction sets; continuous integration runs these at every one the machine has.
 ACCURACY = {

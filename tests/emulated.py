@@ -1,6 +1,7 @@
 """The CUDA backend without a GPU: the extension module built on the emulation of tests/cuda_emulation, and programs run with it.
 
-`docs/cuda-emulation.md` says what each variant finds.
+`docs/cuda-emulation.md` says what each variant finds. With ERFFAST_TEST_BUILDS=FOLDER what was built stays there, and the next run of
+the tests compiles only what has changed.
 """
 
 from __future__ import annotations
@@ -41,10 +42,12 @@ def unavailable(*, module: bool) -> str:
 
 
 class Emulation:
-    """Builds in subfolders of `folder`, each variant and target once, also where several processes ask for it."""
+    """Builds in subfolders of `folder`, each variant and target once for the test run whose folder is `session`, also where several
+    processes ask for it.
+    """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, session: Path) -> None:
+        self._folder, self._session = folder, session
 
     def cases(self, variant: str) -> Path:
         """The program of tests/cuda_emulation/cases."""
@@ -71,16 +74,17 @@ class Emulation:
 
     def _engine(self) -> Path:
         """The library of the engines on the CPU, for all variants."""
-        return self._built("plain", "_cuda") / "liberffast_engine.a"
+        return self._built("plain", "erffast_engine") / "liberffast_engine.a"
 
     def _built(self, variant: str, target: str) -> Path:
         folder = self._folder / f"emulated-{variant}"
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not (folder / f"{target}.done").exists():
+            done = self._session / f"emulated-{variant}-{target}.done"
+            if not done.exists():
                 build(variant, folder, target, self._engine() if target == "_cuda" and variant != "plain" else None)
-                (folder / f"{target}.done").touch()
+                done.touch()
         return folder
 
 
@@ -127,4 +131,5 @@ def sanitizers() -> str:
 def emulation(tmp_path_factory: pytest.TempPathFactory) -> Emulation:
     """The builds of this test run."""
     base = tmp_path_factory.getbasetemp()
-    return Emulation(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+    session = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return Emulation(Path(os.environ.get("ERFFAST_TEST_BUILDS", session)).resolve(), session)

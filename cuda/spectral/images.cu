@@ -100,7 +100,7 @@ std::vector<Complex> PeriodImages::waves(Index draw, const Index* frequencies, I
   tables.upload(stream, budget);
   DeviceArray<double2> down(n * height_, budget), across(n * width_, budget), parts(n * width_, budget), sums(n, budget);
   const char* const doing = "adding up an image with waves";
-  const Axis axes[2] = {{height_, finer[0], first[0]}, {width_, finer[1], first[1]}};
+  const CyclicAxis axes[2] = {{height_, finer[0], first[0]}, {width_, finer[1], first[1]}};
   check(launch(axis_waves_kernel, threads_for(n * height_), block, 0, stream, tables.at(vertical), n, axes[0], down.data()), doing);
   check(launch(axis_waves_kernel, threads_for(n * width_), block, 0, stream, tables.at(horizontal), n, axes[1], across.data()), doing);
   const Index groups = (n + waves_together - 1) / waves_together;

@@ -73,10 +73,10 @@ __global__ void __launch_bounds__(look_threads)
 }
 
 // exp(-2 pi i f x / (n finer)) for n_waves frequencies f and x = first .. first + n - 1, at x modulo n: out [n_waves, n]
-struct Axis {
+struct CyclicAxis {
   Index n, finer, first;
 };
-__global__ void __launch_bounds__(look_threads) axis_waves_kernel(const Index* frequencies, Index n_waves, Axis axis, double2* out) {
+__global__ void __launch_bounds__(look_threads) axis_waves_kernel(const Index* frequencies, Index n_waves, CyclicAxis axis, double2* out) {
   const Index i = blockIdx.x * Index{look_threads} + threadIdx.x;
   if (i >= n_waves * axis.n) return;
   const Index whole = axis.n * axis.finer, f = frequencies[i / axis.n] % whole;
@@ -137,7 +137,7 @@ __global__ void __launch_bounds__(look_threads)
     crop_kernel(const double* pixels, int height, int width, int row, int column, Index rows, int columns, double factor, T* out) {
   for (Index i = blockIdx.x * Index{look_threads} + threadIdx.x; i < rows * columns; i += Index{gridDim.x} * look_threads) {
     const Index y = (row + i / columns) % height, x = (column + i % columns) % width;
-    out[i] = flushed(static_cast<T>(factor * pixels[y * width + x]));
+    out[i] = without_denormals(static_cast<T>(factor * pixels[y * width + x]));
   }
 }
 

@@ -32,8 +32,8 @@ __device__ inline void times_conjugate(Scaled& p, double re, double im) {
 }
 
 // The CPU flushes denormals; a GPU has them, so what is below the range is set to zero where results are written.
-__device__ inline double flushed(double x) { return fabs(x) < DBL_MIN ? 0.0 : x; }
-__device__ inline float flushed(float x) { return fabsf(x) < FLT_MIN ? 0.0f : x; }
+__device__ inline double without_denormals(double x) { return fabs(x) < DBL_MIN ? 0.0 : x; }
+__device__ inline float without_denormals(float x) { return fabsf(x) < FLT_MIN ? 0.0f : x; }
 
 // Brings the larger component to [1, 2); zeros stay.
 __device__ inline void normalise(Scaled& p) {

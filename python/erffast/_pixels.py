@@ -19,7 +19,8 @@ SMALLER = 'every size, marginal() and cut() work without the image; a smaller wi
 class Pixels:
     """Normalised pixels: true values are ``image * 2**exponents`` and the peak of every draw is in [0.5, 1), or 0.
 
-    Who knows the largest absolute values of each array given, [draws], hands them over as `tops`: nothing is checked then.
+    Who knows the largest absolute values of each array given, [draws], hands them over as `tops`: nothing is checked then. An image
+    may then be one on a GPU (`_cuda.DeviceImage`): it is copied to the host when its pixels are first asked for.
 
     Attributes
     ----------
@@ -36,7 +37,7 @@ class Pixels:
 
     def __init__(
         self,
-        image: NDArray[Any] | None,
+        image: Any,
         profiles: Sequence[NDArray[Any]] | None,
         *,
         dtype: str,
@@ -52,18 +53,22 @@ class Pixels:
             extra = _leading_axes(given, ndim, is_image=image is not None)
             tops = [_peaks(p, extra, "image" if image is not None else f"profiles[{axis}]", signed) for axis, p in enumerate(given)]
         else:
-            extra = given[0].ndim - (1 if image is None else ndim)
+            extra = len(given[0].shape) - (1 if image is None else ndim)
         self.has_draws = extra == 1
         self._image: NDArray[Any] | None = None
+        self.dtype: np.dtype[Any]
+        self.shape: tuple[int, ...]
         self.profiles: tuple[Array, ...] | None = None
         if image is not None:
-            self.dtype, self.shape = image.dtype, image.shape[extra:]
+            self.dtype, self.shape = np.dtype(image.dtype), image.shape[extra:]
         else:
             self.profiles = tuple([frozen(np.asarray(p, dtype=np.float64)) for p in given])
             self.dtype, self.shape = np.dtype(dtype), tuple([p.shape[-1] for p in given])
         self._tops, self._given_exponent = tops, exponent
-        if image is not None:
-            self._image = frozen(np.ascontiguousarray(self.scaled(image)))
+        self._on_device = image if hasattr(image, "to_host") and not self.rescaled.any() else None
+        if image is not None and self._on_device is None:
+            host = image.to_host() if hasattr(image, "to_host") else image
+            self._image = frozen(np.ascontiguousarray(self.scaled(host)))
         self._weights: dict[float, list[Weights]] = {}
 
     @cached_property
@@ -101,11 +106,18 @@ class Pixels:
 
     @property
     def image(self) -> NDArray[Any]:
-        """[*shape] or [draws, *shape], read-only; formed when first asked for."""
+        """[*shape] or [draws, *shape], read-only; formed, or copied from a GPU, when first asked for."""
         if self._image is None:
-            assert self.profiles is not None
-            self._image = frozen(self._formed())
+            self._image = frozen(self._formed() if self._on_device is None else self._on_device.to_host())
         return self._image
+
+    def on_device(self, native: Any) -> Any:
+        """The image on the GPU of a native module, formed there from profiles when first asked for; None where it is on the host only."""
+        if self._on_device is None and self.profiles is not None and len(self.shape) == 2 and self._image is None:
+            form = native.outer_image_f32 if self.dtype == np.float32 else native.outer_image_f64
+            image = form(*(np.atleast_2d(p) for p in self.profiles), np.asarray(self.shifts))
+            self._on_device = image if self.has_draws else image.reshaped(self.shape)
+        return self._on_device
 
     def _formed(self, powers: Any = 0) -> NDArray[Any]:
         """A new image from the profiles, times ``2**powers``: the one place where it is multiplied out."""

@@ -87,7 +87,7 @@ class ERF(Sizes):
     def __init__(
         self,
         *,
-        image: NDArray[Any] | None = None,
+        image: Any = None,
         profiles: Sequence[NDArray[Any]] | None = None,
         dtype: Literal["float64", "float32"] = "float64",
         exponent: int | NDArray[np.int64] = 0,
@@ -141,6 +141,21 @@ class ERF(Sizes):
         Raises MemoryError, before allocating, where a product of profiles is too large to be formed.
         """
         return self._pixels.image
+
+    @property
+    def device_image(self) -> Any:
+        """The pixels where they were computed: for results of a GPU an array there, which torch and CuPy take as it is.
+
+        An object with DLPack and ``__cuda_array_interface__``, complete, shared and not to be written to, as in
+        ``torch.from_dlpack(erf.device_image)``. `image` is its copy on the host, made when first asked for. For results of the CPU it
+        is `image` itself, and so it is where a GPU had no image to make: in one and three dimensions.
+        """
+        if self.device != "cuda":
+            return self.image
+        from . import _devices
+
+        held = self._pixels.on_device(_devices.native("cuda"))
+        return self.image if held is None else held
 
     @property
     def exponent(self) -> int | NDArray[np.int64]:

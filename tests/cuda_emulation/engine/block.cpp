@@ -98,7 +98,6 @@ void Block::begin_block(const Grid& grid, std::uint64_t index) {
 
 void Block::run_block(const Grid& grid, std::uint64_t index) {
   begin_block(grid, index);
-  new_order();
   for (const int thread : order_) push(thread);
   resume(pop());
   // Back here when all threads have ended, or one has failed.
@@ -148,6 +147,12 @@ void Block::push(int thread) {
 
 int Block::pop() {
   if (queued_ == 0) return -1;
+  if (configuration().order == Configuration::Order::random) {  // any of them
+    random_ ^= random_ << 13;
+    random_ ^= random_ >> 7;
+    random_ ^= random_ << 17;
+    std::swap(queue_[head_], queue_[(head_ + random_ % queued_) % queue_.size()]);
+  }
   const int thread = queue_[head_];
   head_ = head_ + 1 == queue_.size() ? 0 : head_ + 1;
   --queued_;
@@ -166,16 +171,6 @@ void Block::wait() {
   if (next == me) return;
   if (next < 0) deadlock();
   resume(next);
-}
-
-void Block::new_order() {
-  if (configuration().order != Configuration::Order::random) return;
-  for (std::size_t i = order_.size() - 1; i > 0; --i) {
-    random_ ^= random_ << 13;
-    random_ ^= random_ >> 7;
-    random_ ^= random_ << 17;
-    std::swap(order_[i], order_[random_ % (i + 1)]);
-  }
 }
 
 // ---------------------------------------------------------------------------------------------- barriers
@@ -204,7 +199,6 @@ void Block::release_barrier() {
   votes_[static_cast<std::size_t>(Vote::any)] = count > 0;
   arrived_ = 0;
   ++phase_;
-  new_order();
   for (const int thread : order_) push(thread);
 }
 
@@ -274,12 +268,12 @@ unsigned lane() { return static_cast<unsigned>(active->thread()) % 32; }
 }  // namespace cuda_emulation
 
 #if defined(__SANITIZE_ADDRESS__)
-// The sanitizers call these when they find something.
+// The sanitizers call these when they find something; a program's own are found before theirs, a library's are not.
 namespace {
 void name_thread() {
   if (const cuda_emulation::Block* const block = cuda_emulation::running_block()) cuda_emulation::print_finding("in " + block->name());
 }
 }  // namespace
-extern "C" void __asan_on_error() { name_thread(); }
-extern "C" void __ubsan_on_report() { name_thread(); }
+extern "C" __attribute__((visibility("default"))) void __asan_on_error() { name_thread(); }
+extern "C" __attribute__((visibility("default"))) void __ubsan_on_report() { name_thread(); }
 #endif

@@ -70,7 +70,6 @@ class Block {
   void become(int thread);
   void push(int thread);
   int pop();
-  void new_order();
   void release_barrier();
   void release_warp(int warp);
   unsigned arrived_with(int thread) const;

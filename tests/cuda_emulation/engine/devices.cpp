@@ -1,4 +1,5 @@
-// What the emulated devices say of themselves.
+#include "devices.hpp"
+
 #include <cstdio>
 
 #include "configuration.hpp"
@@ -11,13 +12,14 @@ namespace {
 constexpr int version = 13000;  // of the runtime, and of a current driver
 constexpr int old_version = 11040;
 constexpr int multiprocessors = 2;
-constexpr int shared_by_default = 48 << 10;
 
 thread_local int current = 0;
 
 bool known(int device) { return device >= 0 && device < configuration().devices; }
 
 }  // namespace
+
+int cuda_emulation::current_device() { return current; }
 
 cudaError_t cudaRuntimeGetVersion(int* result) {
   *result = version;

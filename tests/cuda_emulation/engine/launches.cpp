@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "block.hpp"
+#include "devices.hpp"
 #include "errors.hpp"
 #include "observer.hpp"
 #include "streams.hpp"
@@ -13,8 +14,6 @@
 namespace cuda_emulation {
 
 namespace {
-
-constexpr std::size_t shared_by_default = std::size_t{48} << 10;
 
 // What each kernel may have of dynamic shared memory, where it was told.
 std::map<const void*, std::size_t>& dynamic_limits() {

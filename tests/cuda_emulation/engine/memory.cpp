@@ -8,6 +8,7 @@
 #include <string>
 
 #include "configuration.hpp"
+#include "devices.hpp"
 #include "errors.hpp"
 #include "observer.hpp"
 #include "sanitizer.hpp"
@@ -66,12 +67,6 @@ Pieces& host_memory() {
 }
 
 int open_count = 0;
-
-int current_device() {
-  int device = 0;
-  cudaGetDevice(&device);
-  return device;
-}
 
 std::size_t free_bytes(int device) { return configuration().memory - device_memory().used(device); }
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "devices.hpp"
 #include "sanitizer.hpp"
 
 namespace cuda_emulation {
@@ -58,9 +59,9 @@ void* SharedMemory::named(StaticSlot& slot, std::size_t bytes, std::size_t align
   const std::size_t offset = rounded(named_end_, align);
   named_bytes_ += rounded(bytes, 16);
   named_end_ = offset + bytes + gap;
-  if (named_bytes_ > (std::size_t{48} << 10) || named_bytes_ + dynamic_bytes_ > limit_ || named_end_ > dynamic_begin) {
+  if (named_bytes_ > shared_by_default || named_bytes_ + dynamic_bytes_ > limit_ || named_end_ > dynamic_begin) {
     complaint_ = "too much shared memory: " + std::to_string(named_bytes_) + " bytes of named arrays, " + std::to_string(dynamic_bytes_) +
-                 " dynamic; the block may have " + std::to_string(limit_) + ", named arrays 49152";
+                 " dynamic; the block may have " + std::to_string(limit_) + ", named arrays " + std::to_string(shared_by_default);
     return nullptr;
   }
   slot.block = block_;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "configuration.hpp"
+#include "devices.hpp"
 #include "errors.hpp"
 #include "memory.hpp"
 
@@ -36,12 +37,6 @@ struct Event {
 };
 
 namespace {
-
-int current_device() {
-  int device = 0;
-  cudaGetDevice(&device);
-  return device;
-}
 
 template <class T>
 class Handles {

@@ -48,7 +48,7 @@ T shuffle(unsigned mask, T value, int source, bool in_range, std::source_locatio
 }
 
 template <class T>
-T atomic(T* address, Atomic operation, T value, T expected = 0) {
+__forceinline__ T atomic(T* address, Atomic operation, T value, T expected = 0) {
   return static_cast<T>(atomic_integer(address, sizeof(T), std::is_signed_v<T>, operation, static_cast<std::uint64_t>(value),
                                        static_cast<std::uint64_t>(expected)));
 }
@@ -96,15 +96,16 @@ T __shfl_xor_sync(unsigned mask, T value, int bits, int width = 32, CUDA_EMULATI
 
 #undef CUDA_EMULATION_SITE
 
-inline float atomicAdd(float* address, float value) { return cuda_emulation::atomic_add(address, value); }
-inline double atomicAdd(double* address, double value) { return cuda_emulation::atomic_add(address, value); }
+// Inlined even where nothing else is, so that a finding names the line of the kernel.
+__forceinline__ float atomicAdd(float* address, float value) { return cuda_emulation::atomic_add(address, value); }
+__forceinline__ double atomicAdd(double* address, double value) { return cuda_emulation::atomic_add(address, value); }
 #define CUDA_EMULATION_ATOMICS(T)                                                                                             \
-  inline T atomicExch(T* address, T value) { return cuda_emulation::atomic(address, cuda_emulation::Atomic::exchange, value); } \
-  inline T atomicMax(T* address, T value) { return cuda_emulation::atomic(address, cuda_emulation::Atomic::largest, value); }   \
-  inline T atomicMin(T* address, T value) { return cuda_emulation::atomic(address, cuda_emulation::Atomic::least, value); }
+  __forceinline__ T atomicExch(T* address, T value) { return cuda_emulation::atomic(address, cuda_emulation::Atomic::exchange, value); } \
+  __forceinline__ T atomicMax(T* address, T value) { return cuda_emulation::atomic(address, cuda_emulation::Atomic::largest, value); }   \
+  __forceinline__ T atomicMin(T* address, T value) { return cuda_emulation::atomic(address, cuda_emulation::Atomic::least, value); }
 #define CUDA_EMULATION_SUMS(T)                                                                                           \
-  inline T atomicAdd(T* address, T value) { return cuda_emulation::atomic(address, cuda_emulation::Atomic::add, value); } \
-  inline T atomicCAS(T* address, T expected, T value) {                                                                  \
+  __forceinline__ T atomicAdd(T* address, T value) { return cuda_emulation::atomic(address, cuda_emulation::Atomic::add, value); } \
+  __forceinline__ T atomicCAS(T* address, T expected, T value) {                                                                  \
     return cuda_emulation::atomic(address, cuda_emulation::Atomic::compare_and_swap, value, expected);                   \
   }
 CUDA_EMULATION_ATOMICS(int)

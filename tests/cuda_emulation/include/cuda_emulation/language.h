@@ -11,7 +11,7 @@
 #define __host__
 #define __constant__
 #define __grid_constant__
-#define __forceinline__ inline
+#define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
 #define __align__(n) alignas(n)
 // A thread_local variable would run, but neither the sanitizers nor the checks could tell where it ends.
