@@ -6,16 +6,17 @@ Each case of tests/cuda_emulation/cases holds one mistake, or none. `docs/cuda-e
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from emulated import FINDING, ORDERS, ROOT, SOURCES, VARIANTS, Emulation, execute, unavailable
+from emulated import CROSS, FINDING, ORDERS, ROOT, SOURCES, VARIANTS, Emulation, execute, unavailable
 
 pytestmark = pytest.mark.skipif(bool(unavailable(module=False)), reason=unavailable(module=False))
 
-OTHERS = ("sanitized", "checked")
+EMULATOR = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
 NAN, DIFFERS = "nan", "differs"  # what only the results show: in each order, in some order
 
 # In every variant and order: the launch, or the call, returns the error; the text stands in what is printed.
@@ -246,6 +247,18 @@ def test_what_is_not_emulated_does_not_compile(tmp_path: Path, case: str) -> Non
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"})
     assert done.returncode != 0
     assert message in done.stderr
+
+
+@pytest.mark.skipif(shutil.which(CROSS) is None, reason=f"{CROSS} is not installed (g++-aarch64-linux-gnu)")
+@pytest.mark.skipif(EMULATOR is None, reason="qemu-aarch64 is not installed (qemu-user-static)")
+def test_threads_take_turns_on_other_processors_too(emulation: Emulation) -> None:
+    """x86-64 has a switch between stacks of its own; all others have the C library's."""
+    command = [str(EMULATOR), str(emulation.cases("arm64"))]
+    for case, right in CLEAN.items():
+        assert clean(execute([*command, case], variant="plain")) == right, case
+    done = execute([*command, "two_places"], variant="plain")
+    assert done.returncode == 1
+    assert re.search(REFUSED["two_places"], done.stdout)
 
 
 @pytest.mark.skipif(bool(unavailable(module=True)), reason=unavailable(module=True))
