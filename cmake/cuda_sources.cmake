@@ -3,4 +3,9 @@ set(ERFFAST_CUDA_SOURCES
   cuda/ceilings.cu
   cuda/device_image.cpp
   cuda/devices.cpp
-  cuda/module.cpp)
+  cuda/direct/chain.cpp
+  cuda/direct/images.cpp
+  cuda/direct/launches.cu
+  cuda/direct/plan.cpp
+  cuda/module.cpp
+  cuda/separable/outer.cu)

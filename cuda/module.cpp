@@ -8,6 +8,7 @@
 #include "check.hpp"
 #include "device_image.hpp"
 #include "devices.hpp"
+#include "direct/bindings.hpp"
 #include "stream.hpp"
 
 namespace py = pybind11;
@@ -54,6 +55,7 @@ PYBIND11_MODULE(_cuda, m) {
     const erffast::cuda::FreeMemory memory = erffast::cuda::free_memory();
     return std::make_pair(memory.free, memory.total);
   });
+  erffast::python::bind_direct_on_gpu(m);
   m.def("multiply_add_rate_f32", &erffast::cuda::multiply_add_rate<float>, py::arg("seconds"));
   m.def("multiply_add_rate_f64", &erffast::cuda::multiply_add_rate<double>, py::arg("seconds"));
   m.def("copy_rate", &erffast::cuda::copy_rate, py::arg("bytes"), py::arg("seconds"));

@@ -58,13 +58,13 @@ class Reporter {
   std::exception_ptr raised_;
 };
 
-// What propagate() gave, still at the working scale; written out once the crop is known.
-template <class T>
-class Images {
+// Images of a backend, and what is known of them.
+template <class Item>
+class ImageList {
  public:
-  Images(std::vector<Image<T>> images, int threads) : images_(std::move(images)), threads_(threads) {}
-  Images(Images&&) = default;
-  Images(const Images&) = delete;
+  explicit ImageList(std::vector<Item> images) : images_(std::move(images)) {}
+  ImageList(ImageList&&) = default;
+  ImageList(const ImageList&) = delete;
 
   template <class Out, class Get>
   Array<Out> each(Get&& get) const {
@@ -73,14 +73,47 @@ class Images {
     return out;
   }
 
-  Array<Index> rects() const {
+ protected:
+  const Item& at(Index draw) const {
+    require(draw >= 0 && draw < static_cast<Index>(images_.size()), "no such draw");
+    return images_[static_cast<std::size_t>(draw)];
+  }
+
+  // [draws, 4]
+  template <class RectOf>
+  Array<Index> rects_by(RectOf&& rect_of) const {
     Array<Index> out({static_cast<py::ssize_t>(images_.size()), py::ssize_t{4}});
     for (std::size_t d = 0; d < images_.size(); ++d) {
-      const Rect& r = images_[d].plane.rect();
+      const Rect& r = rect_of(images_[d]);
       const Index values[4] = {r.y0, r.x0, r.height, r.width};
       std::copy_n(values, 4, out.mutable_data(static_cast<py::ssize_t>(d)));
     }
     return out;
+  }
+
+  std::vector<Item> images_;
+};
+
+// How many of n masses from either end hold at most `share` of their sum each. Summed from the small ends: no cancellation.
+inline std::pair<Index, Index> margins_of(const double* first, Index n, double share) {
+  const double allowed = share * std::accumulate(first, first + n, 0.0);
+  const auto leading = [&](auto from) {
+    double held = 0;
+    Index count = 0;
+    while (count < n - 1 && (held += *from++) <= allowed) ++count;
+    return count;
+  };
+  return {leading(first), leading(std::make_reverse_iterator(first + n))};
+}
+
+// What propagate() gave, still at the working scale; written out once the crop is known.
+template <class T>
+class Images : public ImageList<Image<T>> {
+ public:
+  Images(std::vector<Image<T>> images, int threads) : ImageList<Image<T>>(std::move(images)), threads_(threads) {}
+
+  Array<Index> rects() const {
+    return this->rects_by([](const Image<T>& image) -> const Rect& { return image.plane.rect(); });
   }
 
   // Sums of |pixel| / peak over the other axis. [rows] or [columns]
@@ -97,24 +130,15 @@ class Images {
     return out;
   }
 
-  // How many rows (columns) from either end hold at most `share` of the draw's mass each. Summed from the small ends: no cancellation.
+  // How many rows (columns) from either end hold at most `share` of the draw's mass each.
   std::pair<Index, Index> margins(Index draw, int axis, double share) const {
     const Array<double> sums = mass(draw, axis);
-    const double* first = sums.data();
-    const Index n = sums.size();
-    const double allowed = share * std::accumulate(first, first + n, 0.0);
-    const auto leading = [&](auto from) {
-      double held = 0;
-      Index count = 0;
-      while (count < n - 1 && (held += *from++) <= allowed) ++count;
-      return count;
-    };
-    return {leading(first), leading(std::make_reverse_iterator(first + n))};
+    return margins_of(sums.data(), sums.size(), share);
   }
 
   // Per draw, the sum of (pixel / peak)**2; 0 for an image of zeros.
   Array<double> energies() const {
-    return each<double>([](const Image<T>& image) {
+    return this->template each<double>([](const Image<T>& image) {
       const Rect& r = image.plane.rect();
       double total = 0;
       for (Index y = 0; y < r.height && image.peak > 0; ++y) {
@@ -170,10 +194,8 @@ class Images {
   }
 
  private:
-  const Image<T>& at(Index draw) const {
-    require(draw >= 0 && draw < static_cast<Index>(images_.size()), "no such draw");
-    return images_[static_cast<std::size_t>(draw)];
-  }
+  using ImageList<Image<T>>::at;
+  using ImageList<Image<T>>::images_;
 
   static void write_row(const Image<T>& image, Index y, Index x0, T factor, T* target, Index width) {
     const Rect& r = image.plane.rect();
@@ -187,12 +209,26 @@ class Images {
     std::fill(target + last, target + width, T(0));
   }
 
-  std::vector<Image<T>> images_;
   int threads_;  // that may write
 };
 
-template <class T, int parts>
-Images<T> run_propagate(const py::list& list, std::pair<Index, Index> unit, Index channels, Index draws, bool non_negative, double trim,
+// The CPU's engine. Another backend offers the same three.
+struct Cpu {
+  template <class T>
+  using Images = python::Images<T>;
+
+  template <class T, int parts>
+  static auto propagate(const std::vector<Run<T>>& runs, const Options& options, Monitor& monitor) {
+    return erffast::propagate<T, parts>(runs, options, monitor);
+  }
+  template <class T>
+  static void outer(const double* rows, Index n_rows, const double* columns, Index n_columns, int shift, int power, T* out, int threads, Monitor& monitor) {
+    erffast::outer(rows, n_rows, columns, n_columns, shift, power, out, threads, monitor);
+  }
+};
+
+template <class Backend, class T, int parts>
+typename Backend::template Images<T> run_propagate(const py::list& list, std::pair<Index, Index> unit, Index channels, Index draws, bool non_negative, double trim,
                         int threads, Index memory_limit, py::object progress) {
   require(draws >= 1 && channels >= 1, "draws and channels must be at least 1");
   const Runs<T> runs = read_runs<T>(list, channels, draws);
@@ -208,12 +244,12 @@ Images<T> run_propagate(const py::list& list, std::pair<Index, Index> unit, Inde
   Index layers = 0;
   for (const Run<T>& run : runs.runs) layers += run.count;
   Reporter reporter(std::move(progress), layers * draws);
-  auto images = reporter.run([&](Monitor& monitor) { return propagate<T, parts>(runs.runs, options, monitor); });
+  auto images = reporter.run([&](Monitor& monitor) { return Backend::template propagate<T, parts>(runs.runs, options, monitor); });
   for (std::size_t d = 0; d < images.size(); ++d) images[d].exponent += runs.exponents[d];
-  return Images<T>(std::move(images), threads);
+  return typename Backend::template Images<T>(std::move(images), threads);
 }
 
-template <class T>
+template <class Backend, class T>
 void run_outer(const Array<double>& rows, const Array<double>& columns, int shift, int power, Array<T> out, int threads) {
   require(rows.ndim() == 1 && columns.ndim() == 1 && out.ndim() == 2, "outer takes two vectors and an image");
   require(out.writeable() && out.shape(0) == rows.size() && out.shape(1) == columns.size(), "out must have one row per entry of rows");
@@ -221,32 +257,35 @@ void run_outer(const Array<double>& rows, const Array<double>& columns, int shif
   const double* c = columns.data();
   T* o = out.mutable_data();
   Reporter reporter(py::none(), 1);
-  reporter.run([&](Monitor& monitor) { outer(r, rows.size(), c, columns.size(), shift, power, o, threads, monitor); return 0; });
+  reporter.run([&](Monitor& monitor) {
+    Backend::template outer<T>(r, rows.size(), c, columns.size(), shift, power, o, threads, monitor);
+    return 0;
+  });
 }
 
-template <class T, int parts = 1>
+template <class Backend, class T, int parts = 1>
 void bind_propagate(py::module_& m, const char* name) {
-  m.def(name, &run_propagate<T, parts>, py::arg("runs"), py::arg("unit"), py::arg("channels"), py::arg("draws"), py::arg("non_negative"),
+  m.def(name, &run_propagate<Backend, T, parts>, py::arg("runs"), py::arg("unit"), py::arg("channels"), py::arg("draws"), py::arg("non_negative"),
         py::arg("trim"), py::arg("threads"), py::arg("memory_limit"), py::arg("progress"));
 }
 
-template <class T>
+template <class Backend, class T>
 void bind(py::module_& m, const char* class_name, const char* propagate_name, const char* outer_name) {
-  using I = Images<T>;
+  using I = typename Backend::template Images<T>;
   py::class_<I>(m, class_name)
       .def("rects", &I::rects)
-      .def("exponents", [](const I& s) { return s.template each<Index>([](const Image<T>& i) { return i.exponent; }); })
-      .def("peaks", [](const I& s) { return s.template each<double>([](const Image<T>& i) { return i.peak; }); })
-      .def("borders", [](const I& s) { return s.template each<double>([](const Image<T>& i) { return i.border; }); })
-      .def("trimmed", [](const I& s) { return s.template each<double>([](const Image<T>& i) { return i.trimmed; }); })
-      .def("rounding", [](const I& s) { return s.template each<double>([](const Image<T>& i) { return i.rounding; }); })
+      .def("exponents", [](const I& s) { return s.template each<Index>([](const ImageFacts& i) { return i.exponent; }); })
+      .def("peaks", [](const I& s) { return s.template each<double>([](const ImageFacts& i) { return i.peak; }); })
+      .def("borders", [](const I& s) { return s.template each<double>([](const ImageFacts& i) { return i.border; }); })
+      .def("trimmed", [](const I& s) { return s.template each<double>([](const ImageFacts& i) { return i.trimmed; }); })
+      .def("rounding", [](const I& s) { return s.template each<double>([](const ImageFacts& i) { return i.rounding; }); })
       .def("energies", &I::energies)
       .def("mass", &I::mass, py::arg("draw"), py::arg("axis"))
       .def("margins", &I::margins, py::arg("draw"), py::arg("axis"), py::arg("share"))
       .def("least", &I::least, py::arg("draw"), py::arg("y0"), py::arg("y1"), py::arg("x0"), py::arg("x1"))
       .def("write", &I::write, py::arg("out").noconvert(), py::arg("y0"), py::arg("x0"), py::arg("factors"));
-  bind_propagate<T>(m, propagate_name);
-  m.def(outer_name, &run_outer<T>, py::arg("rows"), py::arg("columns"), py::arg("shift"), py::arg("power"), py::arg("out").noconvert(),
+  bind_propagate<Backend, T>(m, propagate_name);
+  m.def(outer_name, &run_outer<Backend, T>, py::arg("rows"), py::arg("columns"), py::arg("shift"), py::arg("power"), py::arg("out").noconvert(),
         py::arg("threads"));
 }
 

@@ -283,6 +283,8 @@ def _propagate(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...], dt
         trim = 0.0  # a map is small by itself, and its border takes mass unevenly; with channels the mass is not one number
     if trim == 0:
         _require_memory(chain, axes, dtype, draws, resources)
+    elif math.prod([chain.field.size[a] for a in axes]) > max(limit, _backend.UNASKED):
+        _require_spread(chain, kernels, axes, dtype, resources)
     runs = [_run(step, taps, axes, exact=dtype == "extended") for step, taps in zip(chain.steps, kernels, strict=True)]
     try:
         images = getattr(resources.native, _backend.PROPAGATE[dtype])(
@@ -296,6 +298,38 @@ def _propagate(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...], dt
     if resources.meter is not None:
         resources.meter.add(_work(chain))
     return Outcome(images, axes, _stored(dtype), resources)
+
+
+def _require_spread(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...], dtype: str, resources: Resources) -> None:
+    """Two working images of what trimming must leave: as far as its standard deviation the mass reaches, whatever is trimmed.
+
+    Strided fields are larger than any memory; without this, minutes would pass before that was found out.
+    """
+    sides = [max(1, math.ceil(spread)) for spread in _spread(chain, kernels, axes)]
+    shape = " x ".join(map(str, sides))
+    resources.require(
+        2 * math.prod(sides) * np.dtype(_stored(dtype)).itemsize, f"an image of {shape} pixels and more, one standard deviation a side,"
+    )
+
+
+def _spread(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...]) -> list[float]:
+    """The standard deviation of a non-negative chain's image along each axis, input pixels; of the widest draw."""
+    spreads = []
+    for native, axis in enumerate(axes):
+        variance: Any = 0.0
+        for step, taps in zip(chain.steps, kernels, strict=True):
+            others = tuple(4 + other for other in range(taps.ndim - 4) if other != native)
+            lines = taps.sum(axis=others).reshape(*taps.shape[:2], -1)
+            places = np.arange(lines.shape[-1])
+            mean = (lines * places).sum(axis=-1) / lines.sum(axis=-1)
+            own = (lines * (places - mean[..., None]) ** 2).sum(axis=-1) / lines.sum(axis=-1) * float(step.dilation[axis]) ** 2
+            if step.stride[axis] == 1:
+                variance = variance + own.sum(axis=0) * (step.count // len(own))
+                continue
+            for i in range(step.count):
+                variance = np.minimum(variance * float(step.stride[axis]) ** 2 + own[i % len(own)], 1e300)
+        spreads.append(math.sqrt(float(np.max(variance))))
+    return spreads
 
 
 def _require_memory(chain: Chain, axes: tuple[int, ...], dtype: str, draws: int, resources: Resources) -> None:

@@ -26,15 +26,18 @@ struct Options {
   Index memory_limit = 0;    // bytes for all working images together
 };
 
-// One draw's answer: true values are pixel * 2**exponent.
-template <class T>
-struct Image {
-  Plane<T> plane;
+// What is known of one draw's answer: true values are pixel * 2**exponent.
+struct ImageFacts {
   Index exponent = 0;
   double peak = 0;        // of |pixel|
   double border = 0;      // share of the mass (of the squares, for signed chains) dropped at the borders of maps
   double trimmed = 0;     // bound on the share of the mass left out by trimming
   double rounding = 0;    // bound on the relative rounding error of every pixel of a non-negative chain
+};
+
+template <class T>
+struct Image : ImageFacts {
+  Plane<T> plane;
 };
 
 // Runs the chain for every draw. `parts`: numbers that a working pixel is kept in, 1, or 2 for double-double arithmetic on taps

@@ -11,28 +11,20 @@
 #include <stdexcept>
 #include <thread>
 
+#include "direct/accounts.hpp"
 #include "direct/backward_step.hpp"
+#include "direct/groups.hpp"
 #include "direct/pipeline.hpp"
 #include "direct/scaled_taps.hpp"
-#include "erffast/double_double.hpp"
+#include "direct/trim.hpp"
 #include "erffast/separable.hpp"
 #include "erffast/threads.hpp"
-#include "direct/trim.hpp"
 
 namespace erffast {
 namespace {
 
 // Below this many multiply-adds a step is not worth waking other threads for (they cost some 10 us).
 constexpr Index parallel_work = 300'000;
-// Layers that go through the pipeline together. What a thread keeps of a group, eight rows and those that its layers look back,
-// is to stay in the second cache beside what streams through; the rows that a band computes in vain grow with the group.
-constexpr std::size_t most_layers = 32;
-constexpr Index most_back = 48;
-constexpr Index most_bytes = 1 << 20;
-constexpr Index most_reach = 1024;  // columns that a layer looks back: each of those rows is that much longer
-
-template <class T, int parts = 1>
-constexpr double unit_roundoff = parts == 2 ? double_double_roundoff : sizeof(T) == 8 ? 0x1p-53 : 0x1p-24;
 
 // Counts a thread out, also when an exception passes: the calling thread waits for the count.
 struct Leaving {
@@ -44,10 +36,6 @@ struct Leaving {
 template <class T, int parts>
 class Chain {
   using Step = BackwardStep<T, parts>;
-  struct Place {  // in the chain: the next layer
-    std::size_t run = 0;
-    Index step = 0;
-  };
   struct Layer {
     const Run<T>* run;
     ScaledTaps<T> taps;
@@ -70,10 +58,10 @@ class Chain {
 
   Image<T> run(Index draw) {
     start();
-    Place at;
+    Position at;
     while (at.run < runs_.size() && !now_.empty()) {
       const Run<T>& run = runs_[at.run];
-      if (fusible(run)) {
+      if (parts == 1 && fusible(run, now_.rect(), now_.channels())) {
         at = group(at, draw);
       } else {
         composes(run) ? compose(run, draw) : steps(run, draw);
@@ -103,11 +91,8 @@ class Chain {
       if constexpr (parts == 2) now_.row(c, 0)[now_.low()] = T(0);
       now_.clear_margins(c, 0);
     }
-    image_ = Image<T>();
-    image_.exponent = -peak_exponent<T>;
+    accounts_ = {};
     peak_ = std::ldexp(1.0, peak_exponent<T>);
-    mass_ = peak_;
-    log_kept_ = 0;
   }
 
   void steps(const Run<T>& run, Index draw) {
@@ -118,38 +103,22 @@ class Chain {
       if (peak_ == 0) return now_.clear();
       const int e = peak_exponent<T> - (Magnitude(peak_) * taps->gain()).exponent;
       convolve(run, taps->scaled(e));
-      account(*taps, e);
+      accounts_.add_layer(*taps, e);
       if (run.bounded) clip({0, 0, run.extent[0] + i * run.growth[0], run.extent[1] + i * run.growth[1]});
       if (!now_.empty()) trim(1);
       monitor_.add_done(1);
     }
   }
 
-  void account(const ScaledTaps<T>& taps, int exponent) {
-    image_.exponent -= exponent;
-    // one for each term of a sum, and in float32 one for the taps, which were rounded to it
-    image_.rounding += static_cast<double>(taps.terms() + (sizeof(T) == 4 ? 1 : 0)) * unit_roundoff<T, parts>;
-    mass_ *= std::ldexp(taps.total(), exponent);
-  }
-
-  // Layers that the pipeline takes.
-  bool fusible(const Run<T>& run) const {
-    return parts == 1 && !run.bounded && run.scale == nullptr && run.stride[0] == 1 && run.stride[1] == 1 && run.dilation[0] == 1 &&
-           run.kernel[0] <= most_kernel_rows && run.dilation[1] * (run.kernel[1] - 1) <= most_reach && run.channels_out <= 1 &&
-           run.channels_in == 1 && now_.channels() == 1 && (now_.rect().height > 1 || run.kernel[0] > 1);
-  }
-
-  // The layers from `from` on that go through the pipeline together; returns the place after them. How many depends on sizes
-  // only, and the scale is chosen for all of them: after each, the peak is at most what the gains allow. Where cancellation has
-  // brought it down by half the range kept for small pixels, the group is made again in halves.
-  Place group(Place from, Index draw) {
+  // The layers from `from` on that go through the pipeline together; returns the place after them.
+  Position group(Position from, Index draw) {
     for (std::size_t most = most_layers;; most = group_.size() / 2) {
-      const Place after = gather(from, draw, most);
+      const Position after = gather(from, draw, most);
       const double peak = pass();
-      if (peak < std::ldexp(1.0, peak_exponent<T> / 2) && group_.size() > 1) continue;
+      if (lost_range<T>(peak, group_.size())) continue;
       std::swap(now_, next_);
       peak_ = peak;
-      for (const Layer& layer : group_) account(layer.taps, layer.exponent);
+      for (const Layer& layer : group_) accounts_.add_layer(layer.taps, layer.exponent);
       const Index layers = static_cast<Index>(group_.size());
       peak_ == 0 ? now_.clear() : trim(layers);
       monitor_.add_done(layers);
@@ -158,23 +127,14 @@ class Chain {
   }
 
   // Fills `group_`.
-  Place gather(Place at, Index draw, std::size_t most) {
+  Position gather(Position from, Index draw, std::size_t most) {
     group_.clear();
-    Magnitude bound(peak_);
-    Index width = now_.rect().width, back = 0;
-    while (at.run < runs_.size() && fusible(runs_[at.run]) && group_.size() < most) {
-      const Run<T>& run = runs_[at.run];
-      width += run.dilation[1] * (run.kernel[1] - 1);
-      back += run.kernel[0] - 1;
-      const Index bytes = (rows_at_once + back) * width * static_cast<Index>(sizeof(T));
-      if (!group_.empty() && (back > most_back || bytes > most_bytes)) break;
-      ScaledTaps<T> taps(run, at.step, draw);
-      bound = bound * taps.gain();
-      group_.push_back({&run, std::move(taps), peak_exponent<T> - bound.exponent});
-      bound.exponent = peak_exponent<T>;
-      if (++at.step == run.count) at = {at.run + 1, 0};
-    }
-    return at;
+    PeakBound<T> bound(peak_);
+    return gather_group(runs_, from, now_.rect(), most, [&](const Run<T>& run, Index step) {
+      ScaledTaps<T> taps(run, step, draw);
+      const int exponent = bound.next(taps.gain());
+      group_.push_back({&run, std::move(taps), exponent});
+    });
   }
 
   // Leads the image through the layers of `group_`, bands of rows shared out; leaves the result in next_ and returns its peak.
@@ -258,12 +218,7 @@ class Chain {
         }
       }
     }
-    if (!(inside > 0)) {
-      log_kept_ = -std::numeric_limits<double>::infinity();
-      return now_.clear();
-    }
-    log_kept_ -= std::log1p(outside / inside);
-    now_.crop(y0, y1, x0, x1);
+    accounts_.clip(inside, outside) ? now_.crop(y0, y1, x0, x1) : now_.clear();
   }
 
   double mass_of(const T* values, Index n) const {
@@ -276,8 +231,7 @@ class Chain {
   // After `layers` more.
   void trim(Index layers) {
     if (options_.trim > 0) {
-      const double budget = options_.trim * mass_ * static_cast<double>(layers) / static_cast<double>(layers_);
-      image_.trimmed += trim_sides(now_, budget, kernels_) / mass_;
+      accounts_.add_trimmed(trim_sides(now_, accounts_.trim_budget(options_.trim, layers, layers_), kernels_));
     } else {
       trim_zeros(now_);
     }
@@ -303,7 +257,7 @@ class Chain {
         peak_ = std::max(peak_, static_cast<double>(kernels_.max_abs(row, r.width)));
       }
     }
-    image_.rounding += unit_roundoff<T, parts>;
+    accounts_.add_rescaled();
   }
 
   bool composes(const Run<T>& run) const {
@@ -319,32 +273,31 @@ class Chain {
     now_.reshape(1, {from.y0 - run.before[0] * run.count, from.x0 - run.before[1] * run.count + rect.x0, 1, rect.width}, margin_, limit_);
     std::copy_n(result.plane.row(0, 0), rect.width, now_.row(0, 0));
     now_.clear_margins(0, 0);
-    image_.exponent += result.exponent;
-    image_.rounding += result.rounding;
-    image_.trimmed += result.trimmed;
+    accounts_.exponent += result.exponent;
+    accounts_.rounding += result.rounding;
+    accounts_.trimmed += result.trimmed;
     peak_ = static_cast<double>(kernels_.max_abs(now_.row(0, 0), rect.width));
-    mass_ = kernels_.sum(now_.row(0, 0), rect.width);
+    accounts_.mass = kernels_.sum(now_.row(0, 0), rect.width);
     if (peak_ == 0) now_.clear();
   }
 
   Image<T> finish() {
-    if constexpr (parts == 2) image_.rounding += unit_roundoff<T>;  // the answer is the high parts
-    image_.border = log_kept_ < 0 ? -std::expm1(log_kept_) : 0;
-    image_.peak = 0;
+    double peak = 0;
     for (Index c = 0; c < now_.channels() && !now_.empty(); ++c) {
       for (Index y = 0; y < now_.rect().height; ++y) {
-        image_.peak = std::max(image_.peak, static_cast<double>(kernels_.max_abs(now_.row(c, y), now_.rect().width)));
+        peak = std::max(peak, static_cast<double>(kernels_.max_abs(now_.row(c, y), now_.rect().width)));
       }
     }
+    Image<T> image{accounts_.facts(peak), Plane<T>()};
     if (options_.draws == 1) {
-      image_.plane = std::move(now_);
+      image.plane = std::move(now_);
     } else {  // a tight copy: the working planes serve the next draw
-      image_.plane.reshape(now_.channels(), now_.rect(), 0, std::numeric_limits<Index>::max());
+      image.plane.reshape(now_.channels(), now_.rect(), 0, std::numeric_limits<Index>::max());
       for (Index c = 0; c < now_.channels(); ++c) {
-        for (Index y = 0; y < now_.rect().height; ++y) std::copy_n(now_.row(c, y), now_.rect().width, image_.plane.row(c, y));
+        for (Index y = 0; y < now_.rect().height; ++y) std::copy_n(now_.row(c, y), now_.rect().width, image.plane.row(c, y));
       }
     }
-    return std::move(image_);
+    return image;
   }
 
   const std::vector<Run<T>>& runs_;
@@ -360,8 +313,8 @@ class Chain {
   std::vector<typename Step::Scratch> scratch_;
   std::vector<RowBuffer<T>> buffers_;
   std::vector<Layer> group_;
-  Image<T> image_;
-  double peak_ = 0, mass_ = 0, log_kept_ = 0;
+  Accounts<T, parts> accounts_;
+  double peak_ = 0;
 };
 
 }  // namespace

@@ -11,13 +11,31 @@
 
 namespace erffast {
 
+// A quarter of `budget` for each end of [first, last): takes what fits it, and adds its mass to `taken`. What one end does not use is
+// not handed on, and one line is left.
+template <class MassAt>
+void shave(Index& first, Index& last, double budget, double& taken, const MassAt& mass_at) {
+  for (const bool from_front : {true, false}) {
+    double side = 0;
+    while (last - first > 1) {
+      const double mass = mass_at(from_front ? first : last - 1);
+      if (side + mass > budget / 4) break;
+      side += mass;
+      from_front ? ++first : --last;
+    }
+    taken += side;
+  }
+}
+
+// What has been taken, rounded up.
+inline double taken_at_most(double taken) { return taken * (1 + 1e-9); }
+
 // Takes away outer rows and columns whose mass together stays within `budget` (same unit as the pixels); returns what was
 // taken, rounded up. Cost: the rows and columns taken and one more at each side.
 template <class T>
 double trim_sides(Plane<T>& plane, double budget, const Kernels<T>& kernels) {
   const Rect rect = plane.rect();
   Index y0 = 0, y1 = rect.height, x0 = 0, x1 = rect.width;
-  double taken = 0;
   const auto row_mass = [&](Index y) { return kernels.sum(plane.row(0, y) + x0, x1 - x0); };
   // Sixteen columns at a time, along the rows: down a single column every pixel is another line of memory.
   constexpr Index batch = 16;
@@ -34,25 +52,11 @@ double trim_sides(Plane<T>& plane, double budget, const Kernels<T>& kernels) {
     }
     return masses[x % batch];
   };
-  // A quarter of the budget for each side; what one side does not use is not handed on.
-  const auto shave = [&](Index& first, Index& last, bool from_front, const auto& mass_at) {
-    double side = 0;
-    while (last - first > 1) {
-      const double mass = mass_at(from_front ? first : last - 1);
-      if (side + mass > budget / 4) break;
-      side += mass;
-      from_front ? ++first : --last;
-    }
-    taken += side;
-  };
-  if (rect.height > 1) {
-    shave(y0, y1, true, row_mass);
-    shave(y0, y1, false, row_mass);
-  }
-  shave(x0, x1, true, column_mass);
-  shave(x0, x1, false, column_mass);
+  double taken = 0;
+  if (rect.height > 1) shave(y0, y1, budget, taken, row_mass);
+  shave(x0, x1, budget, taken, column_mass);
   if (y0 > 0 || y1 < rect.height || x0 > 0 || x1 < rect.width) plane.crop(y0, y1, x0, x1);
-  return taken * (1 + 1e-9);
+  return taken_at_most(taken);
 }
 
 // The same with no budget, for any sign and number of channels: sides that are exactly zero.

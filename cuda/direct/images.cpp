@@ -1,0 +1,102 @@
+#include "images.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "launches.hpp"
+
+namespace erffast::cuda {
+namespace {
+
+// Pixels of an answer that are on the device at a time: a copy to the host takes longer than writing them.
+constexpr Index most_bytes = Index{64} << 20;
+
+template <class T>
+bool zeros(const ImageOnDevice<T>& image) {
+  return image.frame.rect.height <= 0 || image.frame.rect.width <= 0 || !(image.peak > 0);
+}
+
+std::vector<double> fetched(const DeviceArray<double>& sums, Stream& stream) {
+  std::vector<double> result(static_cast<std::size_t>(sums.size()));
+  sums.to_host(result.data(), sums.size(), stream);
+  stream.wait();
+  return result;
+}
+
+}  // namespace
+
+template <class T>
+std::vector<double> mass(const ImageOnDevice<T>& image, int axis) {
+  const Rect& rect = image.frame.rect;
+  const Index n = axis == 0 ? rect.height : rect.width;
+  if (zeros(image)) return std::vector<double>(static_cast<std::size_t>(n), 0.0);
+  DeviceArray<double> sums(n);
+  Stream stream;
+  Pace pace(stream, nullptr);
+  (axis == 0 ? row_masses<T> : column_masses<T>)(image.pixels->data.data(), image.frame, image.peak, sums.data(), pace);
+  return fetched(sums, stream);
+}
+
+template <class T>
+double energy(const ImageOnDevice<T>& image) {
+  if (zeros(image)) return 0;
+  const Rect& rect = image.frame.rect;
+  DeviceArray<double> sums(3 * rect.height);
+  Stream stream;
+  Pace pace(stream, nullptr);
+  const T scale = static_cast<T>(1 / image.peak);
+  row_sums<T>(image.pixels->data.data(), image.frame, 1, {0, 0, rect.height, rect.width}, static_cast<double>(scale), sums.data(), pace);
+  const std::vector<double> rows = fetched(sums, stream);
+  double total = 0;
+  for (std::size_t i = 1; i < rows.size(); i += 3) total += rows[i];
+  return total;
+}
+
+template <class T>
+double least(const ImageOnDevice<T>& image, Index y0, Index y1, Index x0, Index x1) {
+  if (zeros(image) || y0 >= y1 || x0 >= x1) return 1;
+  DeviceArray<unsigned long long> found(1);
+  Stream stream;
+  Pace pace(stream, nullptr);
+  found.zero(stream);
+  least_positive<T>(image.pixels->data.data(), image.frame.cropped(y0, y1, x0, x1), image.peak, found.data(), pace);
+  unsigned long long bits = 0;
+  found.to_host(&bits, 1, stream);
+  stream.wait();
+  return bits == 0 ? 1.0 : std::min(1.0, std::bit_cast<double>(~bits));
+}
+
+template <class T>
+void write(const std::vector<ImageOnDevice<T>>& images, T* out, Index height, Index width, Index y0, Index x0, const double* factors, double* tops) {
+  const Index draws = static_cast<Index>(images.size());
+  const Index rows = std::clamp<Index>(most_bytes / static_cast<Index>(sizeof(T)) / std::max<Index>(width, 1), 1, std::max<Index>(height, 1));
+  DeviceArray<T> piece(rows * width);
+  DeviceArray<unsigned long long> top(draws);
+  Stream stream;
+  Pace pace(stream, nullptr);
+  top.zero(stream);
+  for (Index d = 0; d < draws; ++d) {
+    const ImageOnDevice<T>& image = images[static_cast<std::size_t>(d)];
+    for (Index y = 0; y < height && width > 0; y += rows) {
+      const Index count = std::min(rows, height - y);
+      write_pixels<T>(image.pixels->data.data(), image.frame, static_cast<T>(factors[d]), piece.data(), y0 + y, x0, count, width, top.data() + d, pace);
+      piece.to_host(out + (d * height + y) * width, count * width, stream);
+    }
+  }
+  std::vector<unsigned long long> bits(static_cast<std::size_t>(draws));
+  top.to_host(bits.data(), draws, stream);
+  stream.wait();
+  std::transform(bits.begin(), bits.end(), tops, [](unsigned long long b) { return std::bit_cast<double>(b); });
+}
+
+#define ERFFAST_FOR(T)                                                                 \
+  template std::vector<double> mass(const ImageOnDevice<T>&, int);                       \
+  template double energy(const ImageOnDevice<T>&);                                       \
+  template double least(const ImageOnDevice<T>&, Index, Index, Index, Index);            \
+  template void write(const std::vector<ImageOnDevice<T>>&, T*, Index, Index, Index, Index, const double*, double*)
+ERFFAST_FOR(float);
+ERFFAST_FOR(double);
+#undef ERFFAST_FOR
+
+}  // namespace erffast::cuda

@@ -1,0 +1,30 @@
+// How many layers go into a fused launch, and in pieces of what size.
+#pragma once
+
+#include <vector>
+
+#include "frame.hpp"
+
+namespace erffast::cuda {
+
+// What of the device matters here.
+struct Limits {
+  Index shared_memory;   // bytes that a block may ask for
+  int multiprocessors;
+};
+Limits limits_of_device();
+
+template <class T>
+bool fits_fused(const FusedLayer& layer, const Limits& limits);
+
+struct FusedPlan {
+  FusedLayers layers;
+  Tile tile;
+  Index tiles_x = 1, tiles_y = 1;
+};
+
+// The next launch for `layers`, at least one of which fits by itself, on an image of the given sides.
+template <class T>
+FusedPlan plan_fused(const std::vector<FusedLayer>& layers, Index height, Index width, Index draws, const Limits& limits);
+
+}  // namespace erffast::cuda
