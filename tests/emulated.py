@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,10 @@ def unavailable(*, module: bool) -> str:
     for tool in ("cmake", "g++"):
         if shutil.which(tool) is None:
             return f"{tool} is not installed"
-    return "pybind11 is not installed" if module and importlib.util.find_spec("pybind11") is None else ""
+    if module and importlib.util.find_spec("pybind11") is None:
+        return "pybind11 is not installed"
+    headers = Path(sysconfig.get_path("include"), "Python.h")
+    return f"{headers} is not installed" if module and not headers.exists() else ""
 
 
 class Emulation:

@@ -5,6 +5,7 @@ Each case of tests/cuda_emulation/cases holds one mistake, or none. `docs/cuda-e
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -75,7 +76,7 @@ FOUND: dict[str, tuple[str | None, str | None, str | None]] = {
     "local_beyond": (None, "index 8 out of bounds", None),
     "large_frame": (None, "stack-overflow", None),
 }
-# By hand: the sum of (i + 1) out[i], i = 0 .. 63. With S = sum of (i + 1) = 2080 and Q = sum of (i + 1) i = 87360.
+# The sum of (i + 1) out[i] for i = 0 .. 63, by what the kernels are to compute. With out[i] = 1 it is 2080, with out[i] = i 87360.
 CLEAN = {
     "clean_named": sum((i + 1) * (63 - i) * (1, 2, 3, 4)[(63 - i) % 4] for i in range(64)),
     "clean_carved": sum((i + 1) * ((i + 5) % 64) for i in range(64)),
@@ -244,7 +245,7 @@ def test_what_is_not_emulated_does_not_compile(tmp_path: Path, case: str) -> Non
     source = tmp_path / "kernel.cu"
     source.write_text(f"#include <cuda_runtime.h>\n__global__ void kernel(float* out);\n__device__ void body(float* out) {{ {code} }}\n")
     command = ["g++", "-std=c++20", "-fsyntax-only", f"-I{SOURCES / 'include'}", "-x", "c++", str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"})
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"LC_ALL": "C"})
     assert done.returncode != 0
     assert message in done.stderr
 
