@@ -121,9 +121,11 @@ class Outcome:
         """Per draw, the sum of (pixel / peak)**2."""
         return np.asarray(self._images.energies())
 
-    def write(self, box: Box, factors: Array) -> NDArray[Any]:
-        """Pixels of a box times one factor per draw: [draws, *shape of these axes]."""
+    def write(self, box: Box, factors: Array) -> Any:
+        """Pixels of a box times one factor per draw: [draws, *shape of these axes]; images of a GPU stay there (`_cuda.DeviceImage`)."""
         (first, last), axes = box, self.axes
+        if len(axes) == 2 and self._resources.native is not _core:
+            return self._written_on_device(first, last, factors)
         out = reserve((self.draws, *[last[a] - first[a] + 1 for a in axes]), self.dtype, self._resources.remedy, self._resources.memory)
         self._factors = factors
         if len(axes) == 2:
@@ -131,6 +133,14 @@ class Outcome:
         else:
             self.tops = self._images.write(out[:, None], self._rects[0][0], first[axes[0]], factors)
         return out
+
+    def _written_on_device(self, first: tuple[int, ...], last: tuple[int, ...], factors: Array) -> Any:
+        height, width = (last[a] - first[a] + 1 for a in self.axes)
+        needed = self.draws * height * width * np.dtype(self.dtype).itemsize
+        self._resources.require(needed, f"an image of {height} x {width} pixels{f' for {self.draws} draws' if self.draws > 1 else ''}")
+        self._factors = factors
+        image, self.tops = self._images.written(height, width, first[self.axes[0]], first[self.axes[1]], factors)
+        return image
 
     def _native(self, axis: int) -> int:
         return self.axes.index(axis) + 2 - len(self.axes)
