@@ -12,10 +12,12 @@
 namespace erffast::cuda {
 namespace {
 
-// Layers whose scale is chosen together where nothing is trimmed. A random signed layer falls short of its gain by some 1.3 bits, and
-// 450 (in float32, 45) may be lost before a group is made again.
+// Layers whose scale is chosen together where nothing is trimmed.
+constexpr std::size_t most_untrimmed = 128;
+// Half of the range (450 bits, in float32 45) may be lost by cancellation before a group is made again. A random signed layer of n taps
+// falls short of its gain by log2(n) / 2 bits or less; as many layers go together as make 4/5 of that.
 template <class T>
-constexpr std::size_t most_untrimmed = sizeof(T) == 8 ? 128 : 32;
+constexpr double most_lost = 0.4 * peak_exponent<T>;
 constexpr Index most_sums = 1 << 21;  // numbers that borders of a group leave for the host to add up
 
 template <class T>
@@ -32,13 +34,40 @@ Rect full_rect(const Run<T>& run, const Rect& r) {
 
 bool empty(const Rect& rect) { return rect.height <= 0 || rect.width <= 0; }
 
-// Room for n elements; what was in it is lost. A growing image would ask for a little more each time.
+// Room for n elements; what was in it is lost. A growing image would ask for a little more each time, and the device's memory is
+// slow to be had: `least` is taken at once where that is a small part of the budget.
 template <class U>
-void make_room(DeviceArray<U>& array, Index n, Budget& budget) {
+void make_room(DeviceArray<U>& array, Index n, Budget& budget, Index least = 0) {
   if (n <= array.size()) return;
   array = DeviceArray<U>();
-  const Index more = std::min(n + n / 2, budget.left() / 4 / static_cast<Index>(sizeof(U)));
+  const Index more = std::min(std::max(n + n / 2, least), budget.left() / 8 / static_cast<Index>(sizeof(U)));
   array = DeviceArray<U>(std::max(n, more), &budget);
+}
+
+constexpr Index least_pixels = 1 << 20;
+
+// The largest frame of a chain that nothing is trimmed from, in elements a draw.
+template <class T>
+double largest_frame(const std::vector<Run<T>>& runs, Index channels, Index parts) {
+  double height = 1, width = 1, largest = 1;  // the user's numbers: their sums may exceed 64 bits
+  for (const Run<T>& run : runs) {
+    if (run.channels_out > 0) channels = run.groups * run.channels_in;
+    const bool grows_evenly = !run.bounded && run.stride[0] == 1 && run.stride[1] == 1;
+    const double layers = grows_evenly ? static_cast<double>(run.count) : 1;  // at a time
+    const auto side = [&](double from, int axis) {
+      const double added = static_cast<double>(run.dilation[axis]) * static_cast<double>(run.kernel[axis] - 1);
+      return static_cast<double>(run.stride[axis]) * (from - 1) + layers * added + 1;
+    };
+    for (Index i = 0; i < (grows_evenly ? 1 : run.count) && largest < 0x1p60; ++i) {
+      height = side(height, 0);
+      width = side(width, 1);
+      largest = std::max(largest, static_cast<double>(channels * parts) * height * (width + 32));
+      if (!run.bounded) continue;
+      height = std::min(height, static_cast<double>(run.extent[0] + i * run.growth[0]));
+      width = std::min(width, static_cast<double>(run.extent[1] + i * run.growth[1]));
+    }
+  }
+  return largest;
 }
 
 }  // namespace
@@ -49,8 +78,9 @@ Chain<T, parts>::Chain(const Call<T>& call, Index first_draw, Index draws)
   for (const Run<T>& run : call.runs) {
     layers_ += run.count;
     keeps_mass_ = keeps_mass_ && !run.bounded;
+    keeps_range_ = keeps_range_ && run.channels_out <= 1 && run.channels_in == 1 && run.scale == nullptr;
   }
-  keeps_range_ = keeps_mass_ && call.options.non_negative;
+  keeps_range_ = keeps_range_ && keeps_mass_ && call.options.non_negative;
 }
 
 // Nothing may be freed while the device still works with it.
@@ -110,10 +140,21 @@ void Chain<T, parts>::start() {
   for (Index d = 0; d < draws_; ++d) {
     for (Index c = 0; c < options.channels; ++c) first[static_cast<std::size_t>(frame_.row(d, c, 0))] = static_cast<T>(peak);
   }
+  reserve();
   make_room(buffers_[0], static_cast<Index>(first.size()), *call_.budget);
   buffers_[0].from_host(first.data(), static_cast<Index>(first.size()), call_.stream);
   pace_.wait();
   current_ = 0;
+}
+
+// Room for the largest image, where its size is known and fits.
+template <class T, int parts>
+void Chain<T, parts>::reserve() {
+  if (trims() || composes(call_.runs[0])) return;
+  const int buffers = keeps_range_ ? 2 : 3;
+  const double pixels = largest_frame(call_.runs, call_.options.channels, parts) * static_cast<double>(draws_);
+  if (buffers * pixels * sizeof(T) > 0.9 * static_cast<double>(call_.budget->left())) return;
+  for (int b = 0; b < buffers; ++b) buffers_[b] = DeviceArray<T>(static_cast<Index>(pixels), call_.budget.get());
 }
 
 // ------------------------------------------------------------------------------------------------ long runs in one dimension
@@ -162,7 +203,7 @@ template <class T, int parts>
 Position Chain<T, parts>::group(Position from) {
   source_ = current_;
   const Frame whole = frame_;
-  for (std::size_t most = trims() ? most_layers : most_untrimmed<T>;; most = group_.size() / 2) {
+  for (std::size_t most = trims() ? most_layers : most_untrimmed;; most = group_.size() / 2) {
     current_ = source_;
     frame_ = whole;
     gather(from, most);
@@ -192,9 +233,11 @@ void Chain<T, parts>::gather(Position at, std::size_t most) {
     gather_group(runs, at, frame_.rect, most, [&](const Run<T>& run, Index step) { push(static_cast<std::size_t>(&run - runs.data()), step, bounds); });
     return;
   }
-  while (at.run < runs.size() && group_.size() < most && (group_.empty() || !composes(runs[at.run]))) {
+  double lost = 0;
+  while (at.run < runs.size() && group_.size() < most && (group_.empty() || (lost < most_lost<T> && !composes(runs[at.run])))) {
     push(at.run, at.step, bounds);
     at = group_.back().after;
+    if (!keeps_range_) lost += 0.5 * std::log2(static_cast<double>(std::max<Index>(2, group_.back().taps[0].terms())));
   }
 }
 
@@ -297,7 +340,7 @@ T* Chain<T, parts>::target(const Frame& frame) {
   if (frame.rect.height > most_side || frame.rect.width > most_side) throw std::length_error("an image on a GPU may have 2147483647 pixels along an axis");
   int next = 0;
   while (next == current_ || (next == source_ && !keeps_range_)) ++next;
-  make_room(buffers_[next], frame.per_draw * draws_, *call_.budget);
+  make_room(buffers_[next], frame.per_draw * draws_, *call_.budget, least_pixels);
   current_ = next;
   return buffers_[next].data();
 }

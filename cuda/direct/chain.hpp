@@ -64,6 +64,7 @@ class Chain {
   };
 
   void start();
+  void reserve();
   bool composes(const Run<T>& run) const;
   void compose(std::size_t run);
 
@@ -95,7 +96,8 @@ class Chain {
   Index first_draw_, draws_;
   Pace pace_;
   Index layers_ = 0, done_ = 0;
-  bool keeps_mass_ = true, keeps_range_ = true;
+  bool keeps_mass_ = true;   // no border takes any
+  bool keeps_range_ = true;  // no peak falls below what gains allow by more than the image has pixels
   std::vector<Draw> state_;
 
   DeviceArray<T> buffers_[3];  // a group that may be made again keeps its input beside the two that layers alternate between
