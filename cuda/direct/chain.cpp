@@ -8,6 +8,7 @@
 
 #include "direct/trim.hpp"
 #include "erffast/separable.hpp"
+#include "room.hpp"
 
 namespace erffast::cuda {
 namespace {
@@ -18,57 +19,13 @@ constexpr std::size_t most_untrimmed = 128;
 // falls short of its gain by log2(n) / 2 bits or less; as many layers go together as make 4/5 of that.
 template <class T>
 constexpr double most_lost = 0.4 * peak_exponent<T>;
-constexpr Index most_sums = 1 << 21;  // numbers that borders of a group leave for the host to add up
 
 template <class T>
 Power<T> power_of_two(int exponent) {
   return {static_cast<T>(std::ldexp(1.0, exponent / 2)), static_cast<T>(std::ldexp(1.0, exponent - exponent / 2))};
 }
 
-template <class T>
-Rect full_rect(const Run<T>& run, const Rect& r) {
-  return {r.y0 * run.stride[0] - run.before[0], r.x0 * run.stride[1] - run.before[1],
-          run.stride[0] * (r.height - 1) + run.dilation[0] * (run.kernel[0] - 1) + 1,
-          run.stride[1] * (r.width - 1) + run.dilation[1] * (run.kernel[1] - 1) + 1};
-}
-
-bool empty(const Rect& rect) { return rect.height <= 0 || rect.width <= 0; }
-
-// Room for n elements; what was in it is lost. A growing image would ask for a little more each time, and the device's memory is
-// slow to be had: `least` is taken at once where that is a small part of the budget.
-template <class U>
-void make_room(DeviceArray<U>& array, Index n, Budget& budget, Index least = 0) {
-  if (n <= array.size()) return;
-  array = DeviceArray<U>();
-  const Index more = std::min(std::max(n + n / 2, least), budget.left() / 8 / static_cast<Index>(sizeof(U)));
-  array = DeviceArray<U>(std::max(n, more), &budget);
-}
-
 constexpr Index least_pixels = 1 << 20;
-
-// The largest frame of a chain that nothing is trimmed from, in elements a draw.
-template <class T>
-double largest_frame(const std::vector<Run<T>>& runs, Index channels, Index parts) {
-  double height = 1, width = 1, largest = 1;  // the user's numbers: their sums may exceed 64 bits
-  for (const Run<T>& run : runs) {
-    if (run.channels_out > 0) channels = run.groups * run.channels_in;
-    const bool grows_evenly = !run.bounded && run.stride[0] == 1 && run.stride[1] == 1;
-    const double layers = grows_evenly ? static_cast<double>(run.count) : 1;  // at a time
-    const auto side = [&](double from, int axis) {
-      const double added = static_cast<double>(run.dilation[axis]) * static_cast<double>(run.kernel[axis] - 1);
-      return static_cast<double>(run.stride[axis]) * (from - 1) + layers * added + 1;
-    };
-    for (Index i = 0; i < (grows_evenly ? 1 : run.count) && largest < 0x1p60; ++i) {
-      height = side(height, 0);
-      width = side(width, 1);
-      largest = std::max(largest, static_cast<double>(channels * parts) * height * (width + 32));
-      if (!run.bounded) continue;
-      height = std::min(height, static_cast<double>(run.extent[0] + i * run.growth[0]));
-      width = std::min(width, static_cast<double>(run.extent[1] + i * run.growth[1]));
-    }
-  }
-  return largest;
-}
 
 }  // namespace
 
@@ -207,7 +164,8 @@ Position Chain<T, parts>::group(Position from) {
     current_ = source_;
     frame_ = whole;
     gather(from, most);
-    plan();
+    plan_ = std::make_unique<GroupPlan<T, parts>>(call_, first_draw_, draws_, group_, frame_);
+    group_.erase(group_.begin() + static_cast<std::ptrdiff_t>(plan_->layers()), group_.end());
     send_scales();
     execute();
     collect();
@@ -244,7 +202,7 @@ void Chain<T, parts>::gather(Position at, std::size_t most) {
 template <class T, int parts>
 void Chain<T, parts>::push(std::size_t index, Index step, std::vector<PeakBound<T>>& bounds) {
   const Run<T>& run = call_.runs[index];
-  Layer layer{index, step, step + 1 == run.count ? Position{index + 1, 0} : Position{index, step + 1}, {}, {}};
+  Layer<T> layer{index, step, step + 1 == run.count ? Position{index + 1, 0} : Position{index, step + 1}, {}, {}};
   if (index == known_run_ && run.n_kernels == 1) {
     layer.taps = known_;
   } else {
@@ -259,74 +217,11 @@ void Chain<T, parts>::push(std::size_t index, Index step, std::vector<PeakBound<
   group_.push_back(std::move(layer));
 }
 
-// Fills `passes_`, and cuts the group where its map keeps nothing or the host would have too much to add up.
-template <class T, int parts>
-void Chain<T, parts>::plan() {
-  passes_.clear();
-  sums_ = 0;
-  Frame at = frame_;
-  for (std::size_t i = 0; i < group_.size();) {
-    const bool fused = fuses(call_.runs[group_[i].run], at);
-    Pass pass = fused ? fused_pass(i, at) : step_pass(i, at);
-    i += fused ? static_cast<std::size_t>(pass.plan.layers.n) : 1;
-    at = pass.kept;
-    passes_.push_back(std::move(pass));
-    if (empty(at.rect) || sums_ > most_sums) group_.erase(group_.begin() + static_cast<std::ptrdiff_t>(i), group_.end());
-  }
-}
-
-template <class T, int parts>
-bool Chain<T, parts>::fuses(const Run<T>& run, const Frame& at) const {
-  if (parts != 1 || run.bounded || run.scale != nullptr || run.stride[0] != 1 || run.stride[1] != 1) return false;
-  if (run.channels_out > 1 || run.channels_in > 1 || at.channels > 1) return false;
-  if (run.dilation[0] * run.kernel[0] > most_reach || run.dilation[1] * run.kernel[1] > most_reach) return false;
-  return fits_fused<T>({0, 0, static_cast<int>(run.kernel[0]), static_cast<int>(run.kernel[1]), static_cast<int>(run.dilation[0]), static_cast<int>(run.dilation[1])},
-                       call_.limits);
-}
-
-template <class T, int parts>
-FusedLayer Chain<T, parts>::fused_layer(const Layer& layer) const {
-  const Run<T>& run = call_.runs[layer.run];
-  return {call_.taps.offset(call_.runs, layer.run, layer.step, first_draw_), call_.taps.per_draw(call_.runs, layer.run),
-          static_cast<int>(run.kernel[0]), static_cast<int>(run.kernel[1]), static_cast<int>(run.dilation[0]), static_cast<int>(run.dilation[1])};
-}
-
-template <class T, int parts>
-typename Chain<T, parts>::Pass Chain<T, parts>::fused_pass(std::size_t first, const Frame& at) {
-  std::vector<FusedLayer> layers;
-  for (std::size_t i = first; i < group_.size() && layers.size() < most_fused && fuses(call_.runs[group_[i].run], at); ++i) {
-    layers.push_back(fused_layer(group_[i]));
-  }
-  Pass pass{first, plan_fused<T>(layers, at.rect.height, at.rect.width, draws_, call_.limits), {}, {}};
-  Rect rect = at.rect;
-  for (int i = 0; i < pass.plan.layers.n; ++i) rect = full_rect(call_.runs[group_[first + static_cast<std::size_t>(i)].run], rect);
-  pass.to = pass.kept = Frame::of<T>(rect, 1, parts);
-  return pass;
-}
-
-template <class T, int parts>
-typename Chain<T, parts>::Pass Chain<T, parts>::step_pass(std::size_t layer, const Frame& at) {
-  const Run<T>& run = call_.runs[group_[layer].run];
-  Pass pass{layer, {}, {}, {}};
-  const Rect r = full_rect(run, at.rect);
-  pass.to = pass.kept = Frame::of<T>(r, run.channels_out == 0 ? at.channels : run.groups * run.channels_in, parts);
-  if (!run.bounded) return pass;
-  const Index step = group_[layer].step;
-  const Index height = run.extent[0] + step * run.growth[0], width = run.extent[1] + step * run.growth[1];
-  const Index y0 = std::max<Index>(0, -r.y0), y1 = std::min(r.height, height - r.y0);
-  const Index x0 = std::max<Index>(0, -r.x0), x1 = std::min(r.width, width - r.x0);
-  if (y0 == 0 && x0 == 0 && y1 == r.height && x1 == r.width) return pass;
-  pass.kept = pass.to.cropped(y0, y1, x0, x1);
-  pass.sums = sums_;
-  sums_ += 3 * draws_ * pass.to.channels * r.height;
-  return pass;
-}
-
 template <class T, int parts>
 void Chain<T, parts>::send_scales() {
   const Index n = static_cast<Index>(group_.size()) * draws_;
   Power<T>* to = host_scales_.room(n);
-  for (const Layer& layer : group_) {
+  for (const Layer<T>& layer : group_) {
     for (const int exponent : layer.exponents) *to++ = power_of_two<T>(exponent);
   }
   make_room(scales_, n, *call_.budget);
@@ -348,29 +243,35 @@ T* Chain<T, parts>::target(const Frame& frame) {
 // Launches the group, and after it what the host wants to know.
 template <class T, int parts>
 void Chain<T, parts>::execute() {
-  const Index trimmed_rows = trims() && passes_.back().kept.rect.height > 1 ? 3 * passes_.back().kept.rect.height : 0;
-  make_room(device_sums_, sums_ + trimmed_rows, *call_.budget);
+  const std::vector<Pass>& passes = plan_->passes();
+  const Index last_rows = passes.back().kept.rect.height;
+  const Index trimmed_rows = trims() && last_rows > 1 ? 3 * last_rows : 0;
+  sums_ = plan_->sums() + trimmed_rows;
+  make_room(device_sums_, sums_, *call_.budget);
   measures_.zero(call_.stream);
-  for (const Pass& pass : passes_) {
-    const bool last = &pass == &passes_.back();
-    if (pass.plan.layers.n > 0) {
-      const T* in = pixels();
-      const Frame from = frame_;
-      const Power<T>* scales = scales_.data() + static_cast<Index>(pass.first) * draws_;
-      fused_layers<T>(pass.plan, call_.taps.data(), scales, in, from, target(pass.to), pass.to, draws_, last ? measures_.data() : nullptr, pace_);
-      frame_ = pass.to;
+  for (const Pass& pass : passes) {
+    const bool last = &pass == &passes.back();
+    const T* in = pixels();
+    const Frame from = frame_;
+    const Power<T>* scales = scales_.data() + static_cast<Index>(pass.first) * draws_;
+    if (pass.fused.layers.n > 0) {
+      fused_layers<T>(pass.fused, call_.taps.data(), scales, in, from, target(pass.to), pass.to, draws_, last ? measures_.data() : nullptr, pace_);
+    } else if (pass.whole.n > 0) {
+      whole_layers<T>(pass.whole, pass.room, pass.room_of_taps, pass.work, call_.taps.data(), scales, in, from, target(pass.to), pass.to, draws_,
+                      scale_of_sums(), device_sums_.data(), pace_);
     } else {
       step(pass);
-      if (last && !empty(frame_.rect)) measure<T, parts>(pixels(), frame_, draws_, measures_.data(), pace_);
     }
+    frame_ = pass.kept;
+    if (last && pass.fused.layers.n == 0 && !empty(frame_.rect)) measure<T, parts>(pixels(), frame_, draws_, measures_.data(), pace_);
   }
-  if (trimmed_rows > 0) row_sums<T>(pixels(), frame_, 1, {0, 0, frame_.rect.height, frame_.rect.width}, 0.0, device_sums_.data() + sums_, pace_);
-  sums_ += trimmed_rows;
+  if (trimmed_rows == 0) return;
+  row_sums<T>(pixels(), frame_, 1, {0, 0, frame_.rect.height, frame_.rect.width}, 0.0, device_sums_.data() + plan_->sums(), pace_);
 }
 
 template <class T, int parts>
 void Chain<T, parts>::step(const Pass& pass) {
-  const Layer& layer = group_[pass.first];
+  const Layer<T>& layer = group_[pass.first];
   const Run<T>& run = call_.runs[layer.run];
   if (run.scale != nullptr) {
     const Rect& r = frame_.rect;
@@ -384,17 +285,22 @@ void Chain<T, parts>::step(const Pass& pass) {
     rescale<T, parts>(in, frame_, target(to), to, draws_, scale, low, run.scale_width, pace_);
     frame_ = to;
   }
-  const FusedLayer taps = fused_layer(layer);
+  const FusedLayer taps = taps_on_device(call_, layer, first_draw_);
   const T* in = pixels();
   T* out = target(pass.to);
   backward_step<T, parts>(run, call_.taps.data() + taps.taps, taps.taps_per_draw, scales_.data() + static_cast<Index>(pass.first) * draws_, in,
                           frame_, out, pass.to, draws_, pace_);
-  frame_ = pass.kept;
-  if (pass.sums < 0) return;
-  const Rect &whole = pass.to.rect, &kept = pass.kept.rect;
+  const Border& border = plan_->border(pass.first);
+  if (!border.takes()) return;
+  const Rect &whole = border.whole, &kept = border.kept;
   const Rect inside = {kept.y0 - whole.y0, kept.x0 - whole.x0, kept.height, kept.width};
-  const double scale = call_.options.non_negative ? 0.0 : std::ldexp(1.0, -peak_exponent<T>);  // squares of the working scale would overflow
-  row_sums<T>(out, pass.to, draws_, inside, scale, device_sums_.data() + pass.sums, pace_);
+  row_sums<T>(out, pass.to, draws_, inside, scale_of_sums(), device_sums_.data() + border.sums, pace_);
+}
+
+// 0: of the pixels. Else of squares, which would overflow at the working scale.
+template <class T, int parts>
+double Chain<T, parts>::scale_of_sums() const {
+  return call_.options.non_negative ? 0.0 : std::ldexp(1.0, -peak_exponent<T>);
 }
 
 template <class T, int parts>
@@ -437,27 +343,24 @@ void Chain<T, parts>::accept() {
 template <class T, int parts>
 bool Chain<T, parts>::account(Index d) {
   Draw& draw = state_[static_cast<std::size_t>(d)];
-  for (const Pass& pass : passes_) {
-    const std::size_t n = pass.plan.layers.n > 0 ? static_cast<std::size_t>(pass.plan.layers.n) : 1;
-    for (std::size_t i = pass.first; i < pass.first + n; ++i) {
-      const Layer& layer = group_[i];
-      if (call_.runs[layer.run].scale != nullptr) draw.accounts.add_rescaled();
-      const std::size_t which = static_cast<std::size_t>(d);
-      draw.accounts.add_layer(layer.taps[layer.taps.size() == 1 ? 0 : which], layer.exponents[which]);
-    }
-    if (pass.sums >= 0 && !clip(draw, pass, d)) return false;
+  const std::size_t which = static_cast<std::size_t>(d);
+  for (std::size_t i = 0; i < group_.size(); ++i) {
+    const Layer<T>& layer = group_[i];
+    if (call_.runs[layer.run].scale != nullptr) draw.accounts.add_rescaled();
+    draw.accounts.add_layer(layer.taps[layer.taps.size() == 1 ? 0 : which], layer.exponents[which]);
+    if (plan_->border(i).takes() && !clip(draw, plan_->border(i), d)) return false;
   }
   return true;
 }
 
 template <class T, int parts>
-bool Chain<T, parts>::clip(Draw& draw, const Pass& pass, Index index) const {
-  const Index rows = pass.to.channels * pass.to.rect.height;
-  const double* sums = &host_sums_.at(pass.sums + 3 * index * rows);
-  const Index y0 = pass.kept.rect.y0 - pass.to.rect.y0, y1 = y0 + pass.kept.rect.height;
+bool Chain<T, parts>::clip(Draw& draw, const Border& border, Index index) const {
+  const Index height = border.whole.height, rows = border.channels * height;
+  const double* sums = &host_sums_.at(border.sums + 3 * index * rows);
+  const Index y0 = border.kept.y0 - border.whole.y0, y1 = y0 + border.kept.height;
   double inside = 0, outside = 0;
   for (Index r = 0; r < rows; ++r, sums += 3) {
-    const Index y = r % pass.to.rect.height;
+    const Index y = r % height;
     if (y < y0 || y >= y1) {
       outside += sums[0];
     } else {
@@ -514,34 +417,5 @@ void Chain<T, parts>::crop(const Rect& kept) {
 template class Chain<float, 1>;
 template class Chain<double, 1>;
 template class Chain<double, 2>;
-
-// ------------------------------------------------------------------------------------------------ a call
-
-template <class T, int parts>
-std::vector<ImageOnDevice<T>> propagate(const std::vector<Run<T>>& runs, const Options& options, Monitor& monitor) {
-  const auto budget = std::make_shared<Budget>(options.memory_limit);
-  Stream stream;
-  const ChainTaps<T> taps(runs, budget.get(), stream);
-  const Call<T> call{runs, options, taps, limits_of_device(), budget, stream, monitor};
-  std::vector<ImageOnDevice<T>> images;
-  // Signed draws stay in one rectangle, and go together; others are trimmed by their own mass.
-  Index most = options.non_negative ? 1 : options.draws;
-  for (Index first = 0; first < options.draws;) {
-    const Index draws = std::min(most, options.draws - first);
-    try {
-      std::vector<ImageOnDevice<T>> more = Chain<T, parts>(call, first, draws).run();
-      std::move(more.begin(), more.end(), std::back_inserter(images));
-      first += draws;
-    } catch (const MemoryLimit&) {
-      if (draws == 1) throw;
-      most = (draws + 1) / 2;
-    }
-  }
-  return images;
-}
-
-template std::vector<ImageOnDevice<float>> propagate<float, 1>(const std::vector<Run<float>>&, const Options&, Monitor&);
-template std::vector<ImageOnDevice<double>> propagate<double, 1>(const std::vector<Run<double>>&, const Options&, Monitor&);
-template std::vector<ImageOnDevice<double>> propagate<double, 2>(const std::vector<Run<double>>&, const Options&, Monitor&);
 
 }  // namespace erffast::cuda
