@@ -3,6 +3,10 @@
 #include <pybind11/stl.h>
 
 #include <cstdint>
+#include <functional>
+#include <numeric>
+
+#include "stream.hpp"
 
 
 namespace py = pybind11;
@@ -22,7 +26,7 @@ struct DLTensor {
     std::uint16_t lanes;
   } dtype;
   std::int64_t* shape;
-  std::int64_t* strides;  // null: C order
+  std::int64_t* strides;  // elements
   std::uint64_t byte_offset;
 };
 struct DLManagedTensor {
@@ -35,7 +39,7 @@ constexpr const char* dl_name = "dltensor";  // whoever takes the tensor renames
 
 struct Held {
   DLManagedTensor managed;
-  std::vector<std::int64_t> shape;
+  std::vector<std::int64_t> shape, strides;
   std::shared_ptr<void> owner;
 };
 
@@ -47,16 +51,20 @@ void release(PyObject* capsule) {
 
 }  // namespace
 
-Index DeviceImage::bytes() const {
-  Index n = single_ ? 4 : 8;
-  for (Index side : shape_) n *= side;
-  return n;
+Index DeviceImage::lines() const { return std::accumulate(shape_.begin(), shape_.end() - 1, Index{1}, std::multiplies<>()); }
+
+std::vector<Index> DeviceImage::strides() const {
+  std::vector<Index> result(shape_.size(), 1);
+  for (std::size_t axis = shape_.size() - 1; axis-- > 0;) result[axis] = axis + 2 == shape_.size() ? pitch_ : result[axis + 1] * shape_[axis + 1];
+  return result;
 }
 
 DeviceImage DeviceImage::reshaped(std::vector<Index> shape) const {
   DeviceImage other(*this);
   other.shape_ = std::move(shape);
-  if (other.bytes() != bytes()) throw py::value_error("the shape must hold as many pixels as there are");
+  if (other.shape_.empty() || other.shape_.back() != shape_.back() || other.lines() != lines()) {
+    throw py::value_error("the shape must hold the same pixels, and keep the last axis");
+  }
   return other;
 }
 
@@ -64,7 +72,13 @@ py::array DeviceImage::to_host() const {
   py::array out(single_ ? py::dtype::of<float>() : py::dtype::of<double>(), shape_);
   void* target = out.mutable_data();
   py::gil_scoped_release release;
-  check(cudaMemcpy(target, data_, static_cast<std::size_t>(bytes()), cudaMemcpyDeviceToHost), "copying from the device");
+  const auto bytes = [this](Index n) { return static_cast<std::size_t>(n * size()); };
+  const Index n = shape_.back();
+  if (n == 0 || lines() == 0) return out;
+  Stream stream;
+  check(cudaMemcpy2DAsync(target, bytes(n), data_, bytes(pitch_), bytes(n), static_cast<std::size_t>(lines()), cudaMemcpyDeviceToHost, stream),
+        "copying from the device");
+  stream.wait();
   return out;
 }
 
@@ -73,7 +87,9 @@ py::dict DeviceImage::cuda_array_interface() const {
   result["shape"] = py::tuple(py::cast(shape_));
   result["typestr"] = single_ ? "<f4" : "<f8";
   result["data"] = py::make_tuple(reinterpret_cast<std::uintptr_t>(data_), false);
-  result["strides"] = py::none();
+  py::list strides;
+  for (Index stride : this->strides()) strides.append(stride * size());
+  result["strides"] = py::tuple(strides);
   result["version"] = 3;
   return result;
 }
@@ -81,9 +97,10 @@ py::dict DeviceImage::cuda_array_interface() const {
 py::capsule DeviceImage::dlpack() const {
   auto held = std::make_unique<Held>();
   held->shape.assign(shape_.begin(), shape_.end());
+  held->strides = strides();
   held->owner = owner_;
   held->managed = {{data_, {2, device_}, static_cast<std::int32_t>(shape_.size()), {dl_float, static_cast<std::uint8_t>(single_ ? 32 : 64), 1},
-                    held->shape.data(), nullptr, 0},
+                    held->shape.data(), held->strides.data(), 0},
                    held.get(),
                    [](DLManagedTensor* managed) { delete static_cast<Held*>(managed->context); }};
   PyObject* capsule = PyCapsule_New(&held->managed, dl_name, &release);

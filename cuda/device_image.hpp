@@ -16,10 +16,10 @@ namespace erffast::cuda {
 // Complete when Python gets it: no stream has to be waited for. What is handed out shares the memory and keeps it alive.
 class DeviceImage {
  public:
-  // pixels: [shape], C order
+  // pixels: [shape] in C order, lines of the last axis `pitch` elements apart
   template <class T>
-  DeviceImage(DeviceArray<T> pixels, std::vector<Index> shape)
-      : shape_(std::move(shape)), single_(std::is_same_v<T, float>), data_(pixels.data()),
+  DeviceImage(DeviceArray<T> pixels, std::vector<Index> shape, Index pitch)
+      : shape_(std::move(shape)), pitch_(pitch), single_(std::is_same_v<T, float>), data_(pixels.data()),
         owner_(std::make_shared<DeviceArray<T>>(std::move(pixels))) {
     check(cudaGetDevice(&device_), "asking for the device");
   }
@@ -27,16 +27,19 @@ class DeviceImage {
   const std::vector<Index>& shape() const { return shape_; }
   const char* dtype() const { return single_ ? "float32" : "float64"; }
 
-  DeviceImage reshaped(std::vector<Index> shape) const;  // the same pixels
+  DeviceImage reshaped(std::vector<Index> shape) const;  // the same pixels; the last axis stays
   pybind11::array to_host() const;           // a new array
   pybind11::dict cuda_array_interface() const;  // version 3
   pybind11::capsule dlpack() const;          // a DLManagedTensor, "dltensor"
   std::pair<int, int> dlpack_device() const { return {2, device_}; }  // kDLCUDA
 
  private:
-  Index bytes() const;
+  Index lines() const;                  // of the last axis
+  Index size() const { return single_ ? 4 : 8; }  // of a pixel, bytes
+  std::vector<Index> strides() const;  // elements
 
   std::vector<Index> shape_;
+  Index pitch_;
   bool single_;
   void* data_;
   std::shared_ptr<void> owner_;

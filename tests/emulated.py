@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "tests" / "cuda_emulation"
 VARIANTS = ("plain", "sanitized", "checked")
+CROSS = "aarch64-linux-gnu-g++"
+ARM64 = [
+    *("-DVARIANT=plain", "-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64"),
+    *(f"-DCMAKE_CXX_COMPILER={CROSS}", "-DCMAKE_EXE_LINKER_FLAGS=-static"),
+]
 ORDERS = ("forward", "reverse", "random:1")
 FINDING = "cuda emulation: "
 
@@ -38,7 +44,10 @@ def unavailable(*, module: bool) -> str:
     for tool in ("cmake", "g++"):
         if shutil.which(tool) is None:
             return f"{tool} is not installed"
-    return "pybind11 is not installed" if module and importlib.util.find_spec("pybind11") is None else ""
+    if module and importlib.util.find_spec("pybind11") is None:
+        return "pybind11 is not installed"
+    headers = Path(sysconfig.get_path("include"), "Python.h")
+    return f"{headers} is not installed" if module and not headers.exists() else ""
 
 
 class Emulation:
@@ -50,7 +59,7 @@ class Emulation:
         self._folder, self._session = folder, session
 
     def cases(self, variant: str) -> Path:
-        """The program of tests/cuda_emulation/cases."""
+        """The program of tests/cuda_emulation/cases. The variant "arm64" is the plain one for another processor."""
         return self._built(variant, "cases") / "cases"
 
     def module(self, variant: str) -> Path:
@@ -90,22 +99,28 @@ class Emulation:
 
 def build(variant: str, folder: Path, target: str, engine: Path | None) -> None:
     """Configure and build one target, with as many jobs as there are cores; `engine`: a library of the engines, built before."""
-    options = ["-DCMAKE_CXX_COMPILER=g++", f"-DVARIANT={variant}", f"-DPython_EXECUTABLE={sys.executable}"]
+    cores = str(len(os.sched_getaffinity(0)))
+    for words in (
+        ["cmake", "-S", str(SOURCES), "-B", str(folder), *configuration(variant, engine)],
+        ["cmake", "--build", str(folder), "--target", target, "--parallel", cores],
+    ):
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
+
+
+def configuration(variant: str, engine: Path | None) -> list[str]:
+    """The options of cmake."""
+    generator = ["-GNinja"] if shutil.which("ninja") is not None else []
+    if variant == "arm64":
+        return [*generator, *ARM64]
+    options = [*generator, "-DCMAKE_CXX_COMPILER=g++", f"-DVARIANT={variant}", f"-DPython_EXECUTABLE={sys.executable}"]
     if engine is not None:
         options.append(f"-DENGINE={engine}")
     if importlib.util.find_spec("pybind11") is not None:
         import pybind11
 
         options.append(f"-Dpybind11_DIR={pybind11.get_cmake_dir()}")
-    if shutil.which("ninja") is not None:
-        options.append("-GNinja")
-    cores = str(len(os.sched_getaffinity(0)))
-    for words in (
-        ["cmake", "-S", str(SOURCES), "-B", str(folder), *options],
-        ["cmake", "--build", str(folder), "--target", target, "--parallel", cores],
-    ):
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
+    return options
 
 
 def execute(

@@ -5,17 +5,19 @@ Each case of tests/cuda_emulation/cases holds one mistake, or none. `docs/cuda-e
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from emulated import FINDING, ORDERS, ROOT, SOURCES, VARIANTS, Emulation, execute, unavailable
+from emulated import CROSS, FINDING, ORDERS, ROOT, SOURCES, VARIANTS, Emulation, execute, unavailable
 
 pytestmark = pytest.mark.skipif(bool(unavailable(module=False)), reason=unavailable(module=False))
 
-OTHERS = ("sanitized", "checked")
+EMULATOR = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
 NAN, DIFFERS = "nan", "differs"  # what only the results show: in each order, in some order
 
 # In every variant and order: the launch, or the call, returns the error; the text stands in what is printed.
@@ -74,7 +76,7 @@ FOUND: dict[str, tuple[str | None, str | None, str | None]] = {
     "local_beyond": (None, "index 8 out of bounds", None),
     "large_frame": (None, "stack-overflow", None),
 }
-# By hand: the sum of (i + 1) out[i], i = 0 .. 63. With S = sum of (i + 1) = 2080 and Q = sum of (i + 1) i = 87360.
+# The sum of (i + 1) out[i] for i = 0 .. 63, by what the kernels are to compute. With out[i] = 1 it is 2080, with out[i] = i 87360.
 CLEAN = {
     "clean_named": sum((i + 1) * (63 - i) * (1, 2, 3, 4)[(63 - i) % 4] for i in range(64)),
     "clean_carved": sum((i + 1) * ((i + 5) % 64) for i in range(64)),
@@ -243,9 +245,21 @@ def test_what_is_not_emulated_does_not_compile(tmp_path: Path, case: str) -> Non
     source = tmp_path / "kernel.cu"
     source.write_text(f"#include <cuda_runtime.h>\n__global__ void kernel(float* out);\n__device__ void body(float* out) {{ {code} }}\n")
     command = ["g++", "-std=c++20", "-fsyntax-only", f"-I{SOURCES / 'include'}", "-x", "c++", str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"})
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"LC_ALL": "C"})
     assert done.returncode != 0
     assert message in done.stderr
+
+
+@pytest.mark.skipif(shutil.which(CROSS) is None, reason=f"{CROSS} is not installed (g++-aarch64-linux-gnu)")
+@pytest.mark.skipif(EMULATOR is None, reason="qemu-aarch64 is not installed (qemu-user-static)")
+def test_threads_take_turns_on_other_processors_too(emulation: Emulation) -> None:
+    """x86-64 has a switch between stacks of its own; all others have the C library's."""
+    command = [str(EMULATOR), str(emulation.cases("arm64"))]
+    for case, right in CLEAN.items():
+        assert clean(execute([*command, case], variant="plain")) == right, case
+    done = execute([*command, "two_places"], variant="plain")
+    assert done.returncode == 1
+    assert re.search(REFUSED["two_places"], done.stdout)
 
 
 @pytest.mark.skipif(bool(unavailable(module=True)), reason=unavailable(module=True))

@@ -93,7 +93,17 @@ TOO_MUCH: dict[str, tuple[str, Callable[[], Any], str]] = {
     "dilation": (
         "1G",
         lambda: ef.variance(ef.Stack([ef.Conv(3, dilation=2**40)]), engine="direct"),
-        r"the two working images need .* TiB, and 1 GiB are available; use engine=\"separable\"",
+        r"an image of 8\d+ x 8\d+ pixels and more, .*, and 1 GiB are available; use engine=\"separable\"",
+    ),
+    "strides": (
+        "1G",
+        lambda: ef.gradient(ef.parse("conv3/2 * 40"), POSITIVE[:40], engine="direct"),
+        r"an image of \d+ x \d+ pixels and more, .*, and 1 GiB are available; use dtype=\"float32\" or fewer layers",
+    ),
+    "strides, from a band": (
+        "1G",
+        lambda: ef.gradient(ef.parse("conv3/2 * 40"), POSITIVE[:40]),
+        r"an image of \d+ x \d+ pixels needs .*, and 1 GiB are available; ask for a smaller window, or use fewer layers",
     ),
     "nothing at all": (
         "0",
@@ -409,3 +419,13 @@ def test_images_are_zeros_and_large_ones_begin_on_a_large_page(shape: tuple[int,
     image[...] = 1  # to its last pixel
     if image.nbytes >= 2 * execution.LARGE_PAGE:
         assert image.ctypes.data % execution.LARGE_PAGE == 0
+
+
+def test_the_least_that_trimming_leaves_is_what_the_image_spreads() -> None:
+    """The standard deviation that a refusal counts, beside that of the image."""
+    from erffast import execution
+    from erffast.lowering import lower_variance
+
+    for text in ("conv3 * 5", "conv3/2 * 3, conv5:d2, conv2 * 4", "conv3, avgpool2, conv3/3"):
+        chain, erf = lower_variance(ef.parse(text), None, None, None), ef.variance(ef.parse(text), window="full")
+        np.testing.assert_allclose(execution._spread(chain, [step.kernels for step in chain.steps], (0, 1)), erf.std(), rtol=1e-12)

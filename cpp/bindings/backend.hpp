@@ -270,10 +270,10 @@ void bind_propagate(py::module_& m, const char* name) {
 }
 
 template <class Backend, class T>
-void bind(py::module_& m, const char* class_name, const char* propagate_name, const char* outer_name) {
+auto bind(py::module_& m, const char* class_name, const char* propagate_name, const char* outer_name) {
   using I = typename Backend::template Images<T>;
-  py::class_<I>(m, class_name)
-      .def("rects", &I::rects)
+  py::class_<I> images(m, class_name);
+  images.def("rects", &I::rects)
       .def("exponents", [](const I& s) { return s.template each<Index>([](const ImageFacts& i) { return i.exponent; }); })
       .def("peaks", [](const I& s) { return s.template each<double>([](const ImageFacts& i) { return i.peak; }); })
       .def("borders", [](const I& s) { return s.template each<double>([](const ImageFacts& i) { return i.border; }); })
@@ -287,6 +287,7 @@ void bind(py::module_& m, const char* class_name, const char* propagate_name, co
   bind_propagate<Backend, T>(m, propagate_name);
   m.def(outer_name, &run_outer<Backend, T>, py::arg("rows"), py::arg("columns"), py::arg("shift"), py::arg("power"), py::arg("out").noconvert(),
         py::arg("threads"));
+  return images;
 }
 
 }  // namespace erffast::python

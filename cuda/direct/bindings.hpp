@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backend.hpp"
+#include "device_image.hpp"
 #include "direct/images.hpp"
 #include "direct/propagate.hpp"
 #include "separable/outer.hpp"
@@ -53,6 +54,21 @@ class DeviceImages : public ImageList<cuda::ImageOnDevice<T>> {
     return tops;
   }
 
+  // As `write`, into an image that stays on the device: it, and the largest absolute value of each draw.
+  std::pair<cuda::DeviceImage, Array<double>> written(Index height, Index width, Index y0, Index x0, const Array<double>& factors) const {
+    const auto draws = static_cast<Index>(images_.size());
+    require(height >= 1 && width >= 1 && factors.size() == draws, "factors must have one entry per draw, and the image pixels");
+    const double* factor = factors.data();
+    Array<double> tops(draws);
+    double* top = tops.mutable_data();
+    cuda::DeviceArray<T> out;
+    {
+      const py::gil_scoped_release release;
+      out = cuda::written(images_, height, width, y0, x0, factor, top);
+    }
+    return {cuda::DeviceImage(std::move(out), {draws, height, width}, width), tops};
+  }
+
  private:
   using ImageList<cuda::ImageOnDevice<T>>::at;
   using ImageList<cuda::ImageOnDevice<T>>::images_;
@@ -78,9 +94,35 @@ struct Gpu {
   }
 };
 
+// The images of draws, on the device: rows[d, i] * columns[d, j] * 2**shifts[d], rounded to T. [draws, rows, columns]
+template <class T>
+cuda::DeviceImage outer_image(const Array<double>& rows, const Array<double>& columns, const Array<Index>& shifts) {
+  require(rows.ndim() == 2 && columns.ndim() == 2 && rows.shape(0) == columns.shape(0) && shifts.size() == rows.shape(0) && rows.size() > 0 && columns.size() > 0,
+          "outer_image takes profiles [draws, length] and a shift for each draw");
+  const double* r = rows.data();
+  const double* c = columns.data();
+  const Index* s = shifts.data();
+  const Index draws = rows.shape(0), n_rows = rows.shape(1), n_columns = columns.shape(1), pitch = cuda::outer_pitch<T>(n_columns);
+  cuda::DeviceArray<T> out;
+  {
+    const py::gil_scoped_release release;
+    out = cuda::DeviceArray<T>(draws * n_rows * pitch);
+    for (Index d = 0; d < draws; ++d) {
+      cuda::outer_on_device(r + d * n_rows, n_rows, c + d * n_columns, n_columns, static_cast<int>(s[d]), out.data() + d * n_rows * pitch);
+    }
+  }
+  return cuda::DeviceImage(std::move(out), {draws, n_rows, n_columns}, pitch);
+}
+
 inline void bind_direct_on_gpu(py::module_& m) {
-  bind<Gpu, float>(m, "ImagesF32", "propagate_f32", "outer_f32");
-  bind<Gpu, double>(m, "ImagesF64", "propagate_f64", "outer_f64");
+  const auto written = [](auto images) {
+    using I = typename decltype(images)::type;
+    images.def("written", &I::written, py::arg("height"), py::arg("width"), py::arg("y0"), py::arg("x0"), py::arg("factors"));
+  };
+  written(bind<Gpu, float>(m, "ImagesF32", "propagate_f32", "outer_f32"));
+  written(bind<Gpu, double>(m, "ImagesF64", "propagate_f64", "outer_f64"));
+  m.def("outer_image_f32", &outer_image<float>, py::arg("rows"), py::arg("columns"), py::arg("shifts"));
+  m.def("outer_image_f64", &outer_image<double>, py::arg("rows"), py::arg("columns"), py::arg("shifts"));
   bind_propagate<Gpu, double, 2>(m, "propagate_x64");
 }
 

@@ -24,6 +24,14 @@ std::vector<double> fetched(const DeviceArray<double>& sums, Stream& stream) {
   return result;
 }
 
+// Largest values, found as the bits of non-negative doubles, which are ordered as the doubles are.
+void tell(const DeviceArray<unsigned long long>& top, double* tops, Stream& stream) {
+  std::vector<unsigned long long> bits(static_cast<std::size_t>(top.size()));
+  top.to_host(bits.data(), top.size(), stream);
+  stream.wait();
+  std::transform(bits.begin(), bits.end(), tops, [](unsigned long long b) { return std::bit_cast<double>(b); });
+}
+
 }  // namespace
 
 template <class T>
@@ -84,16 +92,31 @@ void write(const std::vector<ImageOnDevice<T>>& images, T* out, Index height, In
       piece.to_host(out + (d * height + y) * width, count * width, stream);
     }
   }
-  std::vector<unsigned long long> bits(static_cast<std::size_t>(draws));
-  top.to_host(bits.data(), draws, stream);
-  stream.wait();
-  std::transform(bits.begin(), bits.end(), tops, [](unsigned long long b) { return std::bit_cast<double>(b); });
+  tell(top, tops, stream);
+}
+
+template <class T>
+DeviceArray<T> written(const std::vector<ImageOnDevice<T>>& images, Index height, Index width, Index y0, Index x0, const double* factors, double* tops) {
+  const Index draws = static_cast<Index>(images.size());
+  DeviceArray<T> out(draws * height * width);
+  DeviceArray<unsigned long long> top(draws);
+  Stream stream;
+  Pace pace(stream, nullptr);
+  top.zero(stream);
+  for (Index d = 0; d < draws && height > 0 && width > 0; ++d) {
+    const ImageOnDevice<T>& image = images[static_cast<std::size_t>(d)];
+    write_pixels<T>(image.pixels->data.data(), image.frame, static_cast<T>(factors[d]), out.data() + d * height * width, y0, x0, height, width,
+                    top.data() + d, pace);
+  }
+  tell(top, tops, stream);
+  return out;
 }
 
 #define ERFFAST_FOR(T)                                                                 \
   template std::vector<double> mass(const ImageOnDevice<T>&, int);                       \
   template double energy(const ImageOnDevice<T>&);                                       \
   template double least(const ImageOnDevice<T>&, Index, Index, Index, Index);            \
+  template DeviceArray<T> written(const std::vector<ImageOnDevice<T>>&, Index, Index, Index, Index, const double*, double*); \
   template void write(const std::vector<ImageOnDevice<T>>&, T*, Index, Index, Index, Index, const double*, double*)
 ERFFAST_FOR(float);
 ERFFAST_FOR(double);

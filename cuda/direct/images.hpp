@@ -25,4 +25,8 @@ double least(const ImageOnDevice<T>& image, Index y0, Index y1, Index x0, Index 
 template <class T>
 void write(const std::vector<ImageOnDevice<T>>& images, T* out, Index height, Index width, Index y0, Index x0, const double* factors, double* tops);
 
+// The same on the device, [draws, height, width].
+template <class T>
+DeviceArray<T> written(const std::vector<ImageOnDevice<T>>& images, Index height, Index width, Index y0, Index x0, const double* factors, double* tops);
+
 }  // namespace erffast::cuda

@@ -1,15 +1,29 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from ._core import ImagesF32 as ImagesF32
-from ._core import ImagesF64 as ImagesF64
+from ._core import ImagesF32 as HostImagesF32
+from ._core import ImagesF64 as HostImagesF64
 from ._core import outer_f32 as outer_f32
 from ._core import outer_f64 as outer_f64
 from ._core import propagate_f32 as propagate_f32
 from ._core import propagate_f64 as propagate_f64
 from ._core import propagate_x64 as propagate_x64
+
+class ImagesF32(HostImagesF32):
+    def written(
+        self, height: int, width: int, y0: int, x0: int, factors: NDArray[np.float64]
+    ) -> tuple[DeviceImage, NDArray[np.float64]]: ...
+
+class ImagesF64(HostImagesF64):
+    def written(
+        self, height: int, width: int, y0: int, x0: int, factors: NDArray[np.float64]
+    ) -> tuple[DeviceImage, NDArray[np.float64]]: ...
+
+def outer_image_f32(rows: NDArray[np.float64], columns: NDArray[np.float64], shifts: NDArray[np.int64]) -> DeviceImage: ...
+def outer_image_f64(rows: NDArray[np.float64], columns: NDArray[np.float64], shifts: NDArray[np.int64]) -> DeviceImage: ...
 
 class DeviceImage:
     shape: tuple[int, ...]

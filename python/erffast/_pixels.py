@@ -33,8 +33,6 @@ class Pixels:
         Largest absolute value of the image.
     shape : tuple of int
         Of the image of one draw.
-    on_device : `_cuda.DeviceImage`, or None
-        The image where a GPU has it.
     """
 
     def __init__(
@@ -67,8 +65,8 @@ class Pixels:
             self.profiles = tuple([frozen(np.asarray(p, dtype=np.float64)) for p in given])
             self.dtype, self.shape = np.dtype(dtype), tuple([p.shape[-1] for p in given])
         self._tops, self._given_exponent = tops, exponent
-        self.on_device = image if hasattr(image, "to_host") and not self.rescaled.any() else None
-        if image is not None and self.on_device is None:
+        self._on_device = image if hasattr(image, "to_host") and not self.rescaled.any() else None
+        if image is not None and self._on_device is None:
             host = image.to_host() if hasattr(image, "to_host") else image
             self._image = frozen(np.ascontiguousarray(self.scaled(host)))
         self._weights: dict[float, list[Weights]] = {}
@@ -110,8 +108,16 @@ class Pixels:
     def image(self) -> NDArray[Any]:
         """[*shape] or [draws, *shape], read-only; formed, or copied from a GPU, when first asked for."""
         if self._image is None:
-            self._image = frozen(self._formed() if self.on_device is None else self.on_device.to_host())
+            self._image = frozen(self._formed() if self._on_device is None else self._on_device.to_host())
         return self._image
+
+    def on_device(self, native: Any) -> Any:
+        """The image on the GPU of a native module, formed there from profiles when first asked for; None where it is on the host only."""
+        if self._on_device is None and self.profiles is not None and len(self.shape) == 2 and self._image is None:
+            form = native.outer_image_f32 if self.dtype == np.float32 else native.outer_image_f64
+            image = form(*(np.atleast_2d(p) for p in self.profiles), np.asarray(self.shifts))
+            self._on_device = image if self.has_draws else image.reshaped(self.shape)
+        return self._on_device
 
     def _formed(self, powers: Any = 0) -> NDArray[Any]:
         """A new image from the profiles, times ``2**powers``: the one place where it is multiplied out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +97,7 @@ def missing_of_peak(outcomes: list[Outcome]) -> float:
     return worst
 
 
-def lost_share(chain: Chain, outcomes: list[Outcome], crop: Box, written: list[NDArray[np.float64]]) -> tuple[float, bool]:
+def lost_share(chain: Chain, outcomes: list[Outcome], crop: Box, written: list[Any]) -> tuple[float, bool]:
     """Share of the mass outside the crop (the worst draw), and whether it is a bound.
 
     Mass is the image of a variance, the square of a gradient.
@@ -123,9 +124,10 @@ def lost_share(chain: Chain, outcomes: list[Outcome], crop: Box, written: list[N
     return float(min(outside.max(), 1.0)), True
 
 
-def _energy_outside(outcomes: list[Outcome], written: list[NDArray[np.float64]]) -> float:
+def _energy_outside(outcomes: list[Outcome], written: list[Any]) -> float:
     kept = np.ones(outcomes[0].draws)
-    for outcome, pixels in zip(outcomes, written, strict=True):
+    for outcome, image in zip(outcomes, written, strict=True):
+        pixels = image if isinstance(image, np.ndarray) else image.to_host()
         inside = (pixels.reshape(len(pixels), -1).astype(np.float64) ** 2).sum(axis=1)
         total = outcome.energies() * outcome.written_peaks**2
         kept *= np.divide(inside, total, out=np.ones_like(total), where=total > 0)

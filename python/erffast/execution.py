@@ -121,9 +121,11 @@ class Outcome:
         """Per draw, the sum of (pixel / peak)**2."""
         return np.asarray(self._images.energies())
 
-    def write(self, box: Box, factors: Array) -> NDArray[Any]:
-        """Pixels of a box times one factor per draw: [draws, *shape of these axes]."""
+    def write(self, box: Box, factors: Array) -> Any:
+        """Pixels of a box times one factor per draw: [draws, *shape of these axes]; images of a GPU stay there (`_cuda.DeviceImage`)."""
         (first, last), axes = box, self.axes
+        if len(axes) == 2 and self._resources.native is not _core:
+            return self._written_on_device(first, last, factors)
         out = reserve((self.draws, *[last[a] - first[a] + 1 for a in axes]), self.dtype, self._resources.remedy, self._resources.memory)
         self._factors = factors
         if len(axes) == 2:
@@ -131,6 +133,14 @@ class Outcome:
         else:
             self.tops = self._images.write(out[:, None], self._rects[0][0], first[axes[0]], factors)
         return out
+
+    def _written_on_device(self, first: tuple[int, ...], last: tuple[int, ...], factors: Array) -> Any:
+        height, width = (last[a] - first[a] + 1 for a in self.axes)
+        needed = self.draws * height * width * np.dtype(self.dtype).itemsize
+        self._resources.require(needed, f"an image of {height} x {width} pixels{f' for {self.draws} draws' if self.draws > 1 else ''}")
+        self._factors = factors
+        image, self.tops = self._images.written(height, width, first[self.axes[0]], first[self.axes[1]], factors)
+        return image
 
     def _native(self, axis: int) -> int:
         return self.axes.index(axis) + 2 - len(self.axes)
@@ -283,6 +293,8 @@ def _propagate(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...], dt
         trim = 0.0  # a map is small by itself, and its border takes mass unevenly; with channels the mass is not one number
     if trim == 0:
         _require_memory(chain, axes, dtype, draws, resources)
+    elif math.prod([chain.field.size[a] for a in axes]) > max(limit, _backend.UNASKED):
+        _require_spread(chain, kernels, axes, dtype, resources)
     runs = [_run(step, taps, axes, exact=dtype == "extended") for step, taps in zip(chain.steps, kernels, strict=True)]
     try:
         images = getattr(resources.native, _backend.PROPAGATE[dtype])(
@@ -296,6 +308,38 @@ def _propagate(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...], dt
     if resources.meter is not None:
         resources.meter.add(_work(chain))
     return Outcome(images, axes, _stored(dtype), resources)
+
+
+def _require_spread(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...], dtype: str, resources: Resources) -> None:
+    """Two working images of what trimming must leave: as far as its standard deviation the mass reaches, whatever is trimmed.
+
+    Strided fields are larger than any memory; without this, minutes would pass before that was found out.
+    """
+    sides = [max(1, math.ceil(spread)) for spread in _spread(chain, kernels, axes)]
+    shape = " x ".join(map(str, sides))
+    resources.require(
+        2 * math.prod(sides) * np.dtype(_stored(dtype)).itemsize, f"an image of {shape} pixels and more, one standard deviation a side,"
+    )
+
+
+def _spread(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...]) -> list[float]:
+    """The standard deviation of a non-negative chain's image along each axis, input pixels; of the widest draw."""
+    spreads = []
+    for native, axis in enumerate(axes):
+        variance: Any = 0.0
+        for step, taps in zip(chain.steps, kernels, strict=True):
+            others = tuple(4 + other for other in range(taps.ndim - 4) if other != native)
+            lines = taps.sum(axis=others).reshape(*taps.shape[:2], -1)
+            places = np.arange(lines.shape[-1])
+            mean = (lines * places).sum(axis=-1) / lines.sum(axis=-1)
+            own = (lines * (places - mean[..., None]) ** 2).sum(axis=-1) / lines.sum(axis=-1) * float(step.dilation[axis]) ** 2
+            if step.stride[axis] == 1:
+                variance = variance + own.sum(axis=0) * (step.count // len(own))
+                continue
+            for i in range(step.count):
+                variance = np.minimum(variance * float(step.stride[axis]) ** 2 + own[i % len(own)], 1e300)
+        spreads.append(math.sqrt(float(np.max(variance))))
+    return spreads
 
 
 def _require_memory(chain: Chain, axes: tuple[int, ...], dtype: str, draws: int, resources: Resources) -> None:

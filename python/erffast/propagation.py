@@ -363,9 +363,9 @@ def _result(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choi
     if choice.engine == "spectral" and lost > 0:
         lost_is_bound = lost_is_bound and all(o.bounded for o in outcomes)
     error, error_is_bound = _error(chain, request, outcomes, choice, missing)
-    pixels = written if chain.draws is not None else [w[0] for w in written]
+    pixels = written if chain.draws is not None else list(map(_only_draw, written))
     return ERF(
-        image=None if choice.factors else pixels[0].astype(request.dtype, copy=False),
+        image=None if choice.factors else _as(pixels[0], request.dtype),
         profiles=pixels if choice.factors else None,
         dtype=request.dtype,  # type: ignore[arg-type]
         exponent=np.array(exponents) if chain.draws is not None else exponents[0],
@@ -389,6 +389,18 @@ def _result(chain: Chain, request: Request, outcomes: list[Any], crop: Box, choi
         reach=chain.reach_later,
         tops=[o.tops for o in outcomes if hasattr(o, "tops")] or None,
     )
+
+
+def _only_draw(written: Any) -> Any:
+    """[1, *shape] as [*shape]."""
+    return written[0] if isinstance(written, np.ndarray) else written.reshaped(written.shape[1:])
+
+
+def _as(image: Any, dtype: str) -> Any:
+    """An image in the dtype wanted; one on a GPU that is of another comes to the host for it."""
+    if image.dtype == dtype:
+        return image
+    return (image if isinstance(image, np.ndarray) else image.to_host()).astype(dtype)
 
 
 def _border(outcomes: list[Any]) -> float:

@@ -148,9 +148,14 @@ class ERF(Sizes):
 
         An object with DLPack and ``__cuda_array_interface__``, complete, shared and not to be written to, as in
         ``torch.from_dlpack(erf.device_image)``. `image` is its copy on the host, made when first asked for. For results of the CPU it
-        is `image` itself.
+        is `image` itself, and so it is where a GPU had no image to make: in one and three dimensions.
         """
-        return self.image if self._pixels.on_device is None else self._pixels.on_device
+        if self.device != "cuda":
+            return self.image
+        from . import _devices
+
+        held = self._pixels.on_device(_devices.native("cuda"))
+        return self.image if held is None else held
 
     @property
     def exponent(self) -> int | NDArray[np.int64]:

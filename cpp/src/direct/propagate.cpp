@@ -176,7 +176,7 @@ class Chain {
       // the others may be at work for long, and this thread alone answers Ctrl-C
       while (polls_ && thread == 0 && busy.load() > 1 && !monitor_.stopped()) {
         std::this_thread::yield();
-        monitor_.tick(1000);
+        monitor_.tick(1'000'000);  // a yield may take as long as a busy machine likes
       }
     };
     threads > 1 ? team_->run(part) : part(0);

@@ -130,7 +130,7 @@ def _run(
         alike = [draw for draw, other in draws.pending.items() if other == shape]
         each = 8 * shape[0] * shape[1] if answer is None else answer.pixels[0].nbytes
         count, sharing = _batch(found, len(draws.pending), len(alike), shape, each, resources)
-        own = replace(resources, threads=resources.threads // sharing)
+        own = resources._replace(threads=resources.threads // sharing)
         batches = [alike[i : i + count] for i in range(0, len(alike), count)]
         for together in [batches] if sharing > 1 else [[batch] for batch in batches]:
             share(lambda batch, shape=shape, own=own: draws.run(batch, shape, own), together, sharing)  # type: ignore[misc]

@@ -107,8 +107,8 @@ def run_tilted(chain: Chain, *, box: Box | None, tol: float, resources: Resource
     singles = [_single(parts, draw) for draw in range(parts.draws)]
     plans = [Plan(families(single, 0, resources.threads)) for single in singles]
     crop = box or band.window(plans, parts.origin, tol)
-    _require_reached(chain, crop)
     images = reserve((parts.draws, *(b - a + 1 for a, b in zip(*crop, strict=True))), "float64", resources.remedy)
+    _require_reached(chain, crop)
     inner = band.moved(crop, parts.origin, -1)
     draws = [_Draw(single, plan, tol, resources) for single, plan in zip(singles, plans, strict=True)]
     drawn = [draw.fill(inner, image) for draw, image in zip(draws, images, strict=True)]
