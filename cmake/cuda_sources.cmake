@@ -4,9 +4,11 @@ set(ERFFAST_CUDA_SOURCES
   cuda/device_image.cpp
   cuda/devices.cpp
   cuda/direct/chain.cpp
+  cuda/direct/group_plan.cpp
   cuda/direct/images.cpp
   cuda/direct/launches.cu
   cuda/direct/plan.cpp
+  cuda/direct/propagate.cpp
   cuda/module.cpp
   cuda/separable/outer.cu
   cuda/spectral/band_product.cu

@@ -1,8 +1,7 @@
 """Chains that the direct and separable engines of a GPU must compute as the CPU's, to the last bit; run in a process of their own.
 
 Sums are fused multiply-adds in the same order on both, and everything else is a power of two; so pixels are equal, and what is told of
-them. Only sums of squares, which the CPU's compilers fuse in parts, may differ in their last bits, and what the host composes in one
-dimension where its instruction set differs (`COMPOSED`).
+them. Only sums of squares, which the CPU's compilers fuse in parts, may differ in their last bits.
 """
 
 from __future__ import annotations
@@ -103,7 +102,8 @@ CASES: dict[str, Case] = SMALL | {
 }
 CASES["double-double"] = _gradient("conv3:p1*60", input_size=7, tol=1e-13, **DIRECT)
 
-COMPOSED: dict[str, Case] = {
+# What the host composes in one dimension.
+CASES |= {
     "a long line": _variance("conv3*80", ndim=1, **DIRECT),
     "a long profile": _variance("conv3*80, conv3/2, conv5*40", **SEPARABLE, **FULL),
     "different kernels": _gradient("conv3*50", ndim=1, positive=True, **DIRECT),
@@ -122,13 +122,6 @@ def differences(case: Case) -> str:
     if not np.array_equal(cpu.image, cuda.image):
         wrong.append("image")
     return ", ".join(f"{name}: {getattr(cpu, name)} and {getattr(cuda, name)}" for name in wrong)
-
-
-def largest_difference(case: Case) -> float:
-    """Of a case's pixels from the CPU's, relative to each."""
-    cpu, cuda = case("cpu"), case("cuda")
-    assert (cpu.shape, cpu.exponent) == (cuda.shape, cuda.exponent)
-    return float(np.max(np.abs(cpu.image - cuda.image) / np.abs(cpu.image)))
 
 
 # ------------------------------------------------------------------------------------------------ native calls
@@ -171,13 +164,18 @@ NATIVE: dict[str, Native] = {
     "growing maps": lambda parts: ([_run(_signed("growth", 5, 3, 3, 3), 5, extent=(5, 5), growth=(2, 2))], (2, 2), 1, 3, False, 0.0),
     "a draw that dies": lambda parts: ([_run(_shadowed(), 6)], (0, 0), 1, 3, False, 0.0),
     "a draw that dies on a map": lambda parts: ([_run(_shadowed(), 6, before=(1, 1), extent=(5, 5))], (2, 2), 1, 3, False, 0.0),
-    "a border that takes all": lambda parts: ([_run(np.ones((1, 1, 1, 1, 3, 3)), 3, before=(9, 9), extent=(5, 5))], (2, 2), 1, 1, True, 0.0),
+    "a border that takes all": lambda parts: (
+        [_run(np.ones((1, 1, 1, 1, 3, 3)), 3, before=(9, 9), extent=(5, 5))], (2, 2), 1, 1, True, 0.0
+    ),
     "cancellation": lambda parts: (_cancelling(), (0, 0), 1, 1, False, 0.0),
     "sides of zeros": lambda parts: (
         [_run(np.pad(_signed("sides", 4, 2, 3, 2), ((0, 0),) * 4 + ((1, 2), (2, 1))), 4)], (0, 0), 1, 2, False, 0.0
     ),
     "one kernel for three channels": lambda parts: (
-        [_run(_signed("shared", 1, 1, 3, 3), shared=True), _run(_seeded("three").standard_normal((1, 1, 3, 1, 3, 3)))], (0, 0), 3, 1, False, 0.0
+        [
+            _run(_signed("shared", 1, 1, 3, 3), shared=True),
+            _run(_seeded("three").standard_normal((1, 1, 3, 1, 3, 3))),
+        ], (0, 0), 3, 1, False, 0.0
     ),
     "factors of pixels": lambda parts: (
         [

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 import emulated
-from cuda_direct_cases import CASES, COMPOSED, PROPAGATE, SMALL
+from cuda_direct_cases import CASES, PROPAGATE, SMALL
 from emulated import Emulation
-from tolerances import tolerance
 
 pytestmark = pytest.mark.skipif(bool(emulated.unavailable(module=True)), reason=f"no emulation: {emulated.unavailable(module=True)}")
 
@@ -33,13 +32,6 @@ def test_answers_and_accounts_are_those_of_the_cpu(function: str, emulation: Emu
 
 def test_outer_products_are_those_of_the_cpu(emulation: Emulation) -> None:
     assert emulation.run(IMPORT + "print(cases.outer_differences(), end='')") == ""
-
-
-def test_composed_runs_are_those_of_the_cpu_but_for_its_instruction_set(emulation: Emulation) -> None:
-    code = IMPORT + "print(*(cases.largest_difference(cases.COMPOSED[name]) for name in sys.argv[1:]))"
-    found = emulation.run(code, *COMPOSED).split()
-    assert len(found) == len(COMPOSED)
-    assert all(float(difference) <= tolerance("variance") for difference in found)
 
 
 def test_little_shared_memory_makes_smaller_pieces_of_the_same_pixels(emulation: Emulation) -> None:

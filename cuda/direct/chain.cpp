@@ -8,38 +8,24 @@
 
 #include "direct/trim.hpp"
 #include "erffast/separable.hpp"
+#include "room.hpp"
 
 namespace erffast::cuda {
 namespace {
 
-// Layers whose scale is chosen together where nothing is trimmed. A random signed layer falls short of its gain by some 1.3 bits, and
-// 450 (in float32, 45) may be lost before a group is made again.
+// Layers whose scale is chosen together where nothing is trimmed.
+constexpr std::size_t most_untrimmed = 128;
+// Half of the range (450 bits, in float32 45) may be lost by cancellation before a group is made again. A random signed layer of n taps
+// falls short of its gain by log2(n) / 2 bits or less; as many layers go together as make 4/5 of that.
 template <class T>
-constexpr std::size_t most_untrimmed = sizeof(T) == 8 ? 128 : 32;
-constexpr Index most_sums = 1 << 21;  // numbers that borders of a group leave for the host to add up
+constexpr double most_lost = 0.4 * peak_exponent<T>;
 
 template <class T>
 Power<T> power_of_two(int exponent) {
   return {static_cast<T>(std::ldexp(1.0, exponent / 2)), static_cast<T>(std::ldexp(1.0, exponent - exponent / 2))};
 }
 
-template <class T>
-Rect full_rect(const Run<T>& run, const Rect& r) {
-  return {r.y0 * run.stride[0] - run.before[0], r.x0 * run.stride[1] - run.before[1],
-          run.stride[0] * (r.height - 1) + run.dilation[0] * (run.kernel[0] - 1) + 1,
-          run.stride[1] * (r.width - 1) + run.dilation[1] * (run.kernel[1] - 1) + 1};
-}
-
-bool empty(const Rect& rect) { return rect.height <= 0 || rect.width <= 0; }
-
-// Room for n elements; what was in it is lost. A growing image would ask for a little more each time.
-template <class U>
-void make_room(DeviceArray<U>& array, Index n, Budget& budget) {
-  if (n <= array.size()) return;
-  array = DeviceArray<U>();
-  const Index more = std::min(n + n / 2, budget.left() / 4 / static_cast<Index>(sizeof(U)));
-  array = DeviceArray<U>(std::max(n, more), &budget);
-}
+constexpr Index least_pixels = 1 << 20;
 
 }  // namespace
 
@@ -49,8 +35,9 @@ Chain<T, parts>::Chain(const Call<T>& call, Index first_draw, Index draws)
   for (const Run<T>& run : call.runs) {
     layers_ += run.count;
     keeps_mass_ = keeps_mass_ && !run.bounded;
+    keeps_range_ = keeps_range_ && run.channels_out <= 1 && run.channels_in == 1 && run.scale == nullptr;
   }
-  keeps_range_ = keeps_mass_ && call.options.non_negative;
+  keeps_range_ = keeps_range_ && keeps_mass_ && call.options.non_negative;
 }
 
 // Nothing may be freed while the device still works with it.
@@ -110,10 +97,21 @@ void Chain<T, parts>::start() {
   for (Index d = 0; d < draws_; ++d) {
     for (Index c = 0; c < options.channels; ++c) first[static_cast<std::size_t>(frame_.row(d, c, 0))] = static_cast<T>(peak);
   }
+  reserve();
   make_room(buffers_[0], static_cast<Index>(first.size()), *call_.budget);
   buffers_[0].from_host(first.data(), static_cast<Index>(first.size()), call_.stream);
   pace_.wait();
   current_ = 0;
+}
+
+// Room for the largest image, where its size is known and fits.
+template <class T, int parts>
+void Chain<T, parts>::reserve() {
+  if (trims() || composes(call_.runs[0])) return;
+  const int buffers = keeps_range_ ? 2 : 3;
+  const double pixels = largest_frame(call_.runs, call_.options.channels, parts) * static_cast<double>(draws_);
+  if (buffers * pixels * sizeof(T) > 0.9 * static_cast<double>(call_.budget->left())) return;
+  for (int b = 0; b < buffers; ++b) buffers_[b] = DeviceArray<T>(static_cast<Index>(pixels), call_.budget.get());
 }
 
 // ------------------------------------------------------------------------------------------------ long runs in one dimension
@@ -162,11 +160,12 @@ template <class T, int parts>
 Position Chain<T, parts>::group(Position from) {
   source_ = current_;
   const Frame whole = frame_;
-  for (std::size_t most = trims() ? most_layers : most_untrimmed<T>;; most = group_.size() / 2) {
+  for (std::size_t most = trims() ? most_layers : most_untrimmed;; most = group_.size() / 2) {
     current_ = source_;
     frame_ = whole;
     gather(from, most);
-    plan();
+    plan_ = std::make_unique<GroupPlan<T, parts>>(call_, first_draw_, draws_, group_, frame_);
+    group_.erase(group_.begin() + static_cast<std::ptrdiff_t>(plan_->layers()), group_.end());
     send_scales();
     execute();
     collect();
@@ -192,16 +191,18 @@ void Chain<T, parts>::gather(Position at, std::size_t most) {
     gather_group(runs, at, frame_.rect, most, [&](const Run<T>& run, Index step) { push(static_cast<std::size_t>(&run - runs.data()), step, bounds); });
     return;
   }
-  while (at.run < runs.size() && group_.size() < most && (group_.empty() || !composes(runs[at.run]))) {
+  double lost = 0;
+  while (at.run < runs.size() && group_.size() < most && (group_.empty() || (lost < most_lost<T> && !composes(runs[at.run])))) {
     push(at.run, at.step, bounds);
     at = group_.back().after;
+    if (!keeps_range_) lost += 0.5 * std::log2(static_cast<double>(std::max<Index>(2, group_.back().taps[0].terms())));
   }
 }
 
 template <class T, int parts>
 void Chain<T, parts>::push(std::size_t index, Index step, std::vector<PeakBound<T>>& bounds) {
   const Run<T>& run = call_.runs[index];
-  Layer layer{index, step, step + 1 == run.count ? Position{index + 1, 0} : Position{index, step + 1}, {}, {}};
+  Layer<T> layer{index, step, step + 1 == run.count ? Position{index + 1, 0} : Position{index, step + 1}, {}, {}};
   if (index == known_run_ && run.n_kernels == 1) {
     layer.taps = known_;
   } else {
@@ -216,74 +217,11 @@ void Chain<T, parts>::push(std::size_t index, Index step, std::vector<PeakBound<
   group_.push_back(std::move(layer));
 }
 
-// Fills `passes_`, and cuts the group where its map keeps nothing or the host would have too much to add up.
-template <class T, int parts>
-void Chain<T, parts>::plan() {
-  passes_.clear();
-  sums_ = 0;
-  Frame at = frame_;
-  for (std::size_t i = 0; i < group_.size();) {
-    const bool fused = fuses(call_.runs[group_[i].run], at);
-    Pass pass = fused ? fused_pass(i, at) : step_pass(i, at);
-    i += fused ? static_cast<std::size_t>(pass.plan.layers.n) : 1;
-    at = pass.kept;
-    passes_.push_back(std::move(pass));
-    if (empty(at.rect) || sums_ > most_sums) group_.erase(group_.begin() + static_cast<std::ptrdiff_t>(i), group_.end());
-  }
-}
-
-template <class T, int parts>
-bool Chain<T, parts>::fuses(const Run<T>& run, const Frame& at) const {
-  if (parts != 1 || run.bounded || run.scale != nullptr || run.stride[0] != 1 || run.stride[1] != 1) return false;
-  if (run.channels_out > 1 || run.channels_in > 1 || at.channels > 1) return false;
-  if (run.dilation[0] * run.kernel[0] > most_reach || run.dilation[1] * run.kernel[1] > most_reach) return false;
-  return fits_fused<T>({0, 0, static_cast<int>(run.kernel[0]), static_cast<int>(run.kernel[1]), static_cast<int>(run.dilation[0]), static_cast<int>(run.dilation[1])},
-                       call_.limits);
-}
-
-template <class T, int parts>
-FusedLayer Chain<T, parts>::fused_layer(const Layer& layer) const {
-  const Run<T>& run = call_.runs[layer.run];
-  return {call_.taps.offset(call_.runs, layer.run, layer.step, first_draw_), call_.taps.per_draw(call_.runs, layer.run),
-          static_cast<int>(run.kernel[0]), static_cast<int>(run.kernel[1]), static_cast<int>(run.dilation[0]), static_cast<int>(run.dilation[1])};
-}
-
-template <class T, int parts>
-typename Chain<T, parts>::Pass Chain<T, parts>::fused_pass(std::size_t first, const Frame& at) {
-  std::vector<FusedLayer> layers;
-  for (std::size_t i = first; i < group_.size() && layers.size() < most_fused && fuses(call_.runs[group_[i].run], at); ++i) {
-    layers.push_back(fused_layer(group_[i]));
-  }
-  Pass pass{first, plan_fused<T>(layers, at.rect.height, at.rect.width, draws_, call_.limits), {}, {}};
-  Rect rect = at.rect;
-  for (int i = 0; i < pass.plan.layers.n; ++i) rect = full_rect(call_.runs[group_[first + static_cast<std::size_t>(i)].run], rect);
-  pass.to = pass.kept = Frame::of<T>(rect, 1, parts);
-  return pass;
-}
-
-template <class T, int parts>
-typename Chain<T, parts>::Pass Chain<T, parts>::step_pass(std::size_t layer, const Frame& at) {
-  const Run<T>& run = call_.runs[group_[layer].run];
-  Pass pass{layer, {}, {}, {}};
-  const Rect r = full_rect(run, at.rect);
-  pass.to = pass.kept = Frame::of<T>(r, run.channels_out == 0 ? at.channels : run.groups * run.channels_in, parts);
-  if (!run.bounded) return pass;
-  const Index step = group_[layer].step;
-  const Index height = run.extent[0] + step * run.growth[0], width = run.extent[1] + step * run.growth[1];
-  const Index y0 = std::max<Index>(0, -r.y0), y1 = std::min(r.height, height - r.y0);
-  const Index x0 = std::max<Index>(0, -r.x0), x1 = std::min(r.width, width - r.x0);
-  if (y0 == 0 && x0 == 0 && y1 == r.height && x1 == r.width) return pass;
-  pass.kept = pass.to.cropped(y0, y1, x0, x1);
-  pass.sums = sums_;
-  sums_ += 3 * draws_ * pass.to.channels * r.height;
-  return pass;
-}
-
 template <class T, int parts>
 void Chain<T, parts>::send_scales() {
   const Index n = static_cast<Index>(group_.size()) * draws_;
   Power<T>* to = host_scales_.room(n);
-  for (const Layer& layer : group_) {
+  for (const Layer<T>& layer : group_) {
     for (const int exponent : layer.exponents) *to++ = power_of_two<T>(exponent);
   }
   make_room(scales_, n, *call_.budget);
@@ -297,7 +235,7 @@ T* Chain<T, parts>::target(const Frame& frame) {
   if (frame.rect.height > most_side || frame.rect.width > most_side) throw std::length_error("an image on a GPU may have 2147483647 pixels along an axis");
   int next = 0;
   while (next == current_ || (next == source_ && !keeps_range_)) ++next;
-  make_room(buffers_[next], frame.per_draw * draws_, *call_.budget);
+  make_room(buffers_[next], frame.per_draw * draws_, *call_.budget, least_pixels);
   current_ = next;
   return buffers_[next].data();
 }
@@ -305,29 +243,35 @@ T* Chain<T, parts>::target(const Frame& frame) {
 // Launches the group, and after it what the host wants to know.
 template <class T, int parts>
 void Chain<T, parts>::execute() {
-  const Index trimmed_rows = trims() && passes_.back().kept.rect.height > 1 ? 3 * passes_.back().kept.rect.height : 0;
-  make_room(device_sums_, sums_ + trimmed_rows, *call_.budget);
+  const std::vector<Pass>& passes = plan_->passes();
+  const Index last_rows = passes.back().kept.rect.height;
+  const Index trimmed_rows = trims() && last_rows > 1 ? 3 * last_rows : 0;
+  sums_ = plan_->sums() + trimmed_rows;
+  make_room(device_sums_, sums_, *call_.budget);
   measures_.zero(call_.stream);
-  for (const Pass& pass : passes_) {
-    const bool last = &pass == &passes_.back();
-    if (pass.plan.layers.n > 0) {
-      const T* in = pixels();
-      const Frame from = frame_;
-      const Power<T>* scales = scales_.data() + static_cast<Index>(pass.first) * draws_;
-      fused_layers<T>(pass.plan, call_.taps.data(), scales, in, from, target(pass.to), pass.to, draws_, last ? measures_.data() : nullptr, pace_);
-      frame_ = pass.to;
+  for (const Pass& pass : passes) {
+    const bool last = &pass == &passes.back();
+    const T* in = pixels();
+    const Frame from = frame_;
+    const Power<T>* scales = scales_.data() + static_cast<Index>(pass.first) * draws_;
+    if (pass.fused.layers.n > 0) {
+      fused_layers<T>(pass.fused, call_.taps.data(), scales, in, from, target(pass.to), pass.to, draws_, last ? measures_.data() : nullptr, pace_);
+    } else if (pass.whole.n > 0) {
+      whole_layers<T>(pass.whole, pass.room, pass.room_of_taps, pass.work, call_.taps.data(), scales, in, from, target(pass.to), pass.to, draws_,
+                      scale_of_sums(), device_sums_.data(), pace_);
     } else {
       step(pass);
-      if (last && !empty(frame_.rect)) measure<T, parts>(pixels(), frame_, draws_, measures_.data(), pace_);
     }
+    frame_ = pass.kept;
+    if (last && pass.fused.layers.n == 0 && !empty(frame_.rect)) measure<T, parts>(pixels(), frame_, draws_, measures_.data(), pace_);
   }
-  if (trimmed_rows > 0) row_sums<T>(pixels(), frame_, 1, {0, 0, frame_.rect.height, frame_.rect.width}, 0.0, device_sums_.data() + sums_, pace_);
-  sums_ += trimmed_rows;
+  if (trimmed_rows == 0) return;
+  row_sums<T>(pixels(), frame_, 1, {0, 0, frame_.rect.height, frame_.rect.width}, 0.0, device_sums_.data() + plan_->sums(), pace_);
 }
 
 template <class T, int parts>
 void Chain<T, parts>::step(const Pass& pass) {
-  const Layer& layer = group_[pass.first];
+  const Layer<T>& layer = group_[pass.first];
   const Run<T>& run = call_.runs[layer.run];
   if (run.scale != nullptr) {
     const Rect& r = frame_.rect;
@@ -341,17 +285,22 @@ void Chain<T, parts>::step(const Pass& pass) {
     rescale<T, parts>(in, frame_, target(to), to, draws_, scale, low, run.scale_width, pace_);
     frame_ = to;
   }
-  const FusedLayer taps = fused_layer(layer);
+  const FusedLayer taps = taps_on_device(call_, layer, first_draw_);
   const T* in = pixels();
   T* out = target(pass.to);
   backward_step<T, parts>(run, call_.taps.data() + taps.taps, taps.taps_per_draw, scales_.data() + static_cast<Index>(pass.first) * draws_, in,
                           frame_, out, pass.to, draws_, pace_);
-  frame_ = pass.kept;
-  if (pass.sums < 0) return;
-  const Rect &whole = pass.to.rect, &kept = pass.kept.rect;
+  const Border& border = plan_->border(pass.first);
+  if (!border.takes()) return;
+  const Rect &whole = border.whole, &kept = border.kept;
   const Rect inside = {kept.y0 - whole.y0, kept.x0 - whole.x0, kept.height, kept.width};
-  const double scale = call_.options.non_negative ? 0.0 : std::ldexp(1.0, -peak_exponent<T>);  // squares of the working scale would overflow
-  row_sums<T>(out, pass.to, draws_, inside, scale, device_sums_.data() + pass.sums, pace_);
+  row_sums<T>(out, pass.to, draws_, inside, scale_of_sums(), device_sums_.data() + border.sums, pace_);
+}
+
+// 0: of the pixels. Else of squares, which would overflow at the working scale.
+template <class T, int parts>
+double Chain<T, parts>::scale_of_sums() const {
+  return call_.options.non_negative ? 0.0 : std::ldexp(1.0, -peak_exponent<T>);
 }
 
 template <class T, int parts>
@@ -394,27 +343,24 @@ void Chain<T, parts>::accept() {
 template <class T, int parts>
 bool Chain<T, parts>::account(Index d) {
   Draw& draw = state_[static_cast<std::size_t>(d)];
-  for (const Pass& pass : passes_) {
-    const std::size_t n = pass.plan.layers.n > 0 ? static_cast<std::size_t>(pass.plan.layers.n) : 1;
-    for (std::size_t i = pass.first; i < pass.first + n; ++i) {
-      const Layer& layer = group_[i];
-      if (call_.runs[layer.run].scale != nullptr) draw.accounts.add_rescaled();
-      const std::size_t which = static_cast<std::size_t>(d);
-      draw.accounts.add_layer(layer.taps[layer.taps.size() == 1 ? 0 : which], layer.exponents[which]);
-    }
-    if (pass.sums >= 0 && !clip(draw, pass, d)) return false;
+  const std::size_t which = static_cast<std::size_t>(d);
+  for (std::size_t i = 0; i < group_.size(); ++i) {
+    const Layer<T>& layer = group_[i];
+    if (call_.runs[layer.run].scale != nullptr) draw.accounts.add_rescaled();
+    draw.accounts.add_layer(layer.taps[layer.taps.size() == 1 ? 0 : which], layer.exponents[which]);
+    if (plan_->border(i).takes() && !clip(draw, plan_->border(i), d)) return false;
   }
   return true;
 }
 
 template <class T, int parts>
-bool Chain<T, parts>::clip(Draw& draw, const Pass& pass, Index index) const {
-  const Index rows = pass.to.channels * pass.to.rect.height;
-  const double* sums = &host_sums_.at(pass.sums + 3 * index * rows);
-  const Index y0 = pass.kept.rect.y0 - pass.to.rect.y0, y1 = y0 + pass.kept.rect.height;
+bool Chain<T, parts>::clip(Draw& draw, const Border& border, Index index) const {
+  const Index height = border.whole.height, rows = border.channels * height;
+  const double* sums = &host_sums_.at(border.sums + 3 * index * rows);
+  const Index y0 = border.kept.y0 - border.whole.y0, y1 = y0 + border.kept.height;
   double inside = 0, outside = 0;
   for (Index r = 0; r < rows; ++r, sums += 3) {
-    const Index y = r % pass.to.rect.height;
+    const Index y = r % height;
     if (y < y0 || y >= y1) {
       outside += sums[0];
     } else {
@@ -471,34 +417,5 @@ void Chain<T, parts>::crop(const Rect& kept) {
 template class Chain<float, 1>;
 template class Chain<double, 1>;
 template class Chain<double, 2>;
-
-// ------------------------------------------------------------------------------------------------ a call
-
-template <class T, int parts>
-std::vector<ImageOnDevice<T>> propagate(const std::vector<Run<T>>& runs, const Options& options, Monitor& monitor) {
-  const auto budget = std::make_shared<Budget>(options.memory_limit);
-  Stream stream;
-  const ChainTaps<T> taps(runs, budget.get(), stream);
-  const Call<T> call{runs, options, taps, limits_of_device(), budget, stream, monitor};
-  std::vector<ImageOnDevice<T>> images;
-  // Signed draws stay in one rectangle, and go together; others are trimmed by their own mass.
-  Index most = options.non_negative ? 1 : options.draws;
-  for (Index first = 0; first < options.draws;) {
-    const Index draws = std::min(most, options.draws - first);
-    try {
-      std::vector<ImageOnDevice<T>> more = Chain<T, parts>(call, first, draws).run();
-      std::move(more.begin(), more.end(), std::back_inserter(images));
-      first += draws;
-    } catch (const MemoryLimit&) {
-      if (draws == 1) throw;
-      most = (draws + 1) / 2;
-    }
-  }
-  return images;
-}
-
-template std::vector<ImageOnDevice<float>> propagate<float, 1>(const std::vector<Run<float>>&, const Options&, Monitor&);
-template std::vector<ImageOnDevice<double>> propagate<double, 1>(const std::vector<Run<double>>&, const Options&, Monitor&);
-template std::vector<ImageOnDevice<double>> propagate<double, 2>(const std::vector<Run<double>>&, const Options&, Monitor&);
 
 }  // namespace erffast::cuda

@@ -9,28 +9,15 @@
 #include <memory>
 #include <vector>
 
-#include "chain_taps.hpp"
 #include "direct/accounts.hpp"
 #include "direct/groups.hpp"
 #include "erffast/threads.hpp"
+#include "group_plan.hpp"
 #include "launches.hpp"
 #include "pinned.hpp"
-#include "plan.hpp"
 #include "propagate.hpp"
 
 namespace erffast::cuda {
-
-// What the chains of a call share.
-template <class T>
-struct Call {
-  const std::vector<Run<T>>& runs;
-  const Options& options;
-  const ChainTaps<T>& taps;
-  const Limits limits;
-  std::shared_ptr<Budget> budget;
-  Stream& stream;
-  Monitor& monitor;
-};
 
 template <class T, int parts>
 class Chain {
@@ -48,41 +35,24 @@ class Chain {
     bool alive = true;
     Rect rect;  // of what is not zero
   };
-  struct Layer {
-    std::size_t run;
-    Index step;
-    Position after;
-    std::vector<ScaledTaps<T>> taps;  // [draws], or one for all
-    std::vector<int> exponents;       // [draws]
-  };
-  struct Pass {  // one launch, or several for one layer
-    std::size_t first;
-    FusedPlan plan;  // no layers: a step of its own
-    Frame to;        // all that the layers give
-    Frame kept;      // what the map keeps
-    Index sums = -1;    // where its sums of rows begin; -1: the map takes nothing
-  };
 
   void start();
+  void reserve();
   bool composes(const Run<T>& run) const;
   void compose(std::size_t run);
 
   Position group(Position from);
   void gather(Position from, std::size_t most);
   void push(std::size_t run, Index step, std::vector<PeakBound<T>>& bounds);
-  void plan();
-  Pass step_pass(std::size_t layer, const Frame& at);
-  Pass fused_pass(std::size_t layer, const Frame& at);
-  bool fuses(const Run<T>& run, const Frame& at) const;
-  FusedLayer fused_layer(const Layer& layer) const;
   void send_scales();
   void execute();
   void step(const Pass& pass);
+  double scale_of_sums() const;
   void collect();
   bool range_lost() const;
   void accept();
   bool account(Index draw);
-  bool clip(Draw& draw, const Pass& pass, Index index) const;
+  bool clip(Draw& draw, const Border& border, Index index) const;
   void trim();
   void crop(const Rect& kept);
 
@@ -95,16 +65,17 @@ class Chain {
   Index first_draw_, draws_;
   Pace pace_;
   Index layers_ = 0, done_ = 0;
-  bool keeps_mass_ = true, keeps_range_ = true;
+  bool keeps_mass_ = true;   // no border takes any
+  bool keeps_range_ = true;  // no peak falls below what gains allow by more than the image has pixels
   std::vector<Draw> state_;
 
   DeviceArray<T> buffers_[3];  // a group that may be made again keeps its input beside the two that layers alternate between
   int current_ = 0, source_ = 0;
   Frame frame_;
 
-  std::vector<Layer> group_;
-  std::vector<Pass> passes_;
-  Index sums_ = 0;
+  std::vector<Layer<T>> group_;
+  std::unique_ptr<GroupPlan<T, parts>> plan_;
+  Index sums_ = 0;  // numbers that the host adds up
   std::vector<ScaledTaps<T>> known_;  // of the run `known_run_`, which repeats one kernel
   std::size_t known_run_ = static_cast<std::size_t>(-1);
 

@@ -67,6 +67,21 @@ struct FusedLayers {
   FusedLayer layers[most_fused];
 };
 
+// A layer of a launch that has whole images in shared memory: stride 1, one channel.
+struct WholeLayer {
+  Index taps, taps_per_draw;             // as of FusedLayer
+  Index sums;                            // where its sums of rows begin; -1: the map takes nothing
+  int rows, columns, down, across;       // of the kernel
+  int height, width;                     // of all that it gives
+  int y0, x0, kept_height, kept_width;   // what the map keeps of it
+};
+
+inline constexpr int most_whole = 32;
+struct WholeLayers {
+  int n = 0;
+  WholeLayer layers[most_whole];
+};
+
 // What a block computes at once: its piece of the last layer's image, and what the layers look back.
 struct Tile {
   int height = 0, width = 0;

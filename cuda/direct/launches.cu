@@ -8,6 +8,7 @@
 #include "fused.cuh"
 #include "step.cuh"
 #include "sums.cuh"
+#include "whole.cuh"
 
 namespace erffast::cuda {
 namespace {
@@ -104,6 +105,15 @@ void fused_layers(const FusedPlan& plan, const T* taps, const Power<T>* scales, 
   go(fused_layers_kernel<T, 0>, fused_threads<T, 0>);
 }
 
+template <class T>
+void whole_layers(const WholeLayers& layers, int room, int room_of_taps, double work, const T* taps, const Power<T>* scales, const T* in,
+                  const Frame& from, T* out, const Frame& to, Index draws, double scale, double* sums, Pace& pace) {
+  const WholeArguments<T> f{in, out, taps, scales, draws, from, to, room, room_of_taps, scale != 0, scale, sums};
+  const std::size_t shared = 2 * shared_bytes(static_cast<std::size_t>(room), sizeof(T)) + shared_bytes(static_cast<std::size_t>(room_of_taps), sizeof(T));
+  pace.spend(10 * work * static_cast<double>(draws));
+  launched(launch(whole_layers_kernel<T>, dim3(static_cast<unsigned>(draws)), dim3(whole_threads), shared, pace.stream(), f, layers));
+}
+
 template <class T, int parts>
 void measure(T* image, const Frame& frame, Index draws, Measure* measures, Pace& pace) {
   const Index rows = draws * frame.channels * frame.rect.height, across = divided(frame.rect.width, sum_threads);
@@ -161,6 +171,7 @@ ERFFAST_FOR(double, 2);
 
 #define ERFFAST_FOR(T)                                                                                                                  \
   template void fused_layers<T>(const FusedPlan&, const T*, const Power<T>*, const T*, const Frame&, T*, const Frame&, Index, Measure*, Pace&); \
+  template void whole_layers<T>(const WholeLayers&, int, int, double, const T*, const Power<T>*, const T*, const Frame&, T*, const Frame&, Index, double, double*, Pace&); \
   template void row_sums<T>(const T*, const Frame&, Index, const Rect&, double, double*, Pace&);                                        \
   template void column_masses<T>(const T*, const Frame&, double, double*, Pace&);                                                      \
   template void row_masses<T>(const T*, const Frame&, double, double*, Pace&);                                                         \

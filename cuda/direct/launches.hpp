@@ -52,6 +52,12 @@ template <class T>
 void fused_layers(const FusedPlan& plan, const T* taps, const Power<T>* scales, const T* in, const Frame& from, T* out, const Frame& to,
                   Index draws, Measure* measures, Pace& pace);
 
+// `layers` at once, each draw in one block; images of up to `room` pixels, kernels of up to `room_of_taps`. `taps`, `scales` as above;
+// `scale` and `sums` as of row_sums. `work`: multiply-adds of a draw.
+template <class T>
+void whole_layers(const WholeLayers& layers, int room, int room_of_taps, double work, const T* taps, const Power<T>* scales, const T* in,
+                  const Frame& from, T* out, const Frame& to, Index draws, double scale, double* sums, Pace& pace);
+
 // Peak and rectangle of every draw, added to `measures` [draws], zeroed before; pixels below the range are flushed.
 template <class T, int parts>
 void measure(T* image, const Frame& frame, Index draws, Measure* measures, Pace& pace);
