@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import emulated
-from cuda_direct_cases import CASES, PROPAGATE, SMALL
+from cuda_direct_cases import CASES, COMPOSED, PROPAGATE, SMALL
 from emulated import Emulation
+from tolerances import tolerance
 
 pytestmark = pytest.mark.skipif(bool(emulated.unavailable(module=True)), reason=f"no emulation: {emulated.unavailable(module=True)}")
 
@@ -32,6 +33,12 @@ def test_answers_and_accounts_are_those_of_the_cpu(function: str, emulation: Emu
 
 def test_outer_products_are_those_of_the_cpu(emulation: Emulation) -> None:
     assert emulation.run(IMPORT + "print(cases.outer_differences(), end='')") == ""
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_composed_runs_are_those_of_the_cpu_within_their_instruction_set(name: str, emulation: Emulation) -> None:
+    found = float(emulation.run(IMPORT + "print(cases.largest_difference(cases.COMPOSED[sys.argv[1]]))", name))
+    assert found <= tolerance("variance", "float32" if "float32" in name else "float64", "direct")
 
 
 def test_little_shared_memory_makes_smaller_pieces_of_the_same_pixels(emulation: Emulation) -> None:

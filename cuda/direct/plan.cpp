@@ -1,7 +1,7 @@
 #include "plan.hpp"
 
 #include <algorithm>
-#include <initializer_list>
+#include <cmath>
 #include <limits>
 
 #include "check.hpp"
@@ -39,49 +39,54 @@ FusedLayers taken(const std::vector<FusedLayer>& layers, int n) {
 
 // Bytes of shared memory, two images and the taps; as fused.cuh takes them.
 template <class T>
-double bytes(const FusedLayers& layers, const Tile& tile) {
-  const double pitch = static_cast<double>((tile.width + layers.back_x + 1) / 2 * 2), height = tile.height + layers.back_y;
-  return (2 * pitch * height + layers.n_taps) * sizeof(T) + 48;
+double bytes(double n_taps, double pitch, double height) {
+  return (2 * pitch * height + n_taps) * sizeof(T) + 48;
 }
 
-// Sums over the layers of a launch, of what each costs by the pixel: its taps by 1, by what it and those before it look back along
-// each axis, and by both. With them the arithmetic of a piece of any size is known at once: there are many to choose from.
-struct Moments {
-  double one = 0, by_x = 0, by_y = 0, by_both = 0;
+double even(double n) { return 2 * std::ceil(n / 2); }
+
+// The first n layers: what they look back, and sums over them of what each costs by the pixel, its taps by 1, by what it and those
+// before it look back along each axis, and by both. With them the arithmetic of a piece of any size is known at once.
+struct Totals {
+  double n = 0, back_x = 0, back_y = 0;
+  double taps = 0, by_x = 0, by_y = 0, by_both = 0;
 };
 
-std::vector<Moments> moments_of(const std::vector<FusedLayer>& layers, int n) {
-  std::vector<Moments> result(static_cast<std::size_t>(n) + 1);
-  double back_x = 0, back_y = 0;
+std::vector<Totals> totals_of(const std::vector<FusedLayer>& layers, int n) {
+  std::vector<Totals> result(static_cast<std::size_t>(n) + 1);
   for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i) {
+    Totals t = result[i];
     const double taps = layers[i].rows * layers[i].columns;
-    back_x += layers[i].before_x();
-    back_y += layers[i].before_y();
-    const Moments& m = result[i];
-    result[i + 1] = {m.one + taps, m.by_x + taps * back_x, m.by_y + taps * back_y, m.by_both + taps * back_x * back_y};
+    t.n += 1;
+    t.back_x += layers[i].before_x();
+    t.back_y += layers[i].before_y();
+    t.taps += taps;
+    t.by_x += taps * t.back_x;
+    t.by_y += taps * t.back_y;
+    t.by_both += taps * t.back_x * t.back_y;
+    result[i + 1] = t;
   }
   return result;
 }
 
-// Cycles a layer.
-template <class T>
-double cost(const FusedLayers& layers, const Moments& m, const Tile& tile, double blocks, const Limits& limits) {
-  const double width = tile.width + layers.back_x, height = tile.height + layers.back_y;
-  const double multiply_adds = width * height * m.one - height * m.by_x - width * m.by_y + m.by_both;
-  const double block = width * height / 8 + layers.n * barrier_cycles + multiply_adds / multiply_adds_per_cycle<T>(layers.square);
-  const double rounds = std::max(1.0, (blocks + limits.multiprocessors - 1) / limits.multiprocessors);
-  return (launch_cycles + block * rounds) / layers.n;
+// Cycles a layer, of blocks that take width x height pixels of the first layer's input.
+double cost(const Totals& t, double width, double height, double blocks, double multiply_adds_a_cycle, double multiprocessors) {
+  const double multiply_adds = width * height * t.taps - height * t.by_x - width * t.by_y + t.by_both;
+  const double block = width * height / 8 + t.n * barrier_cycles + multiply_adds / multiply_adds_a_cycle;
+  return (launch_cycles + block * std::ceil(blocks / multiprocessors)) / t.n;
 }
 
-// Sides of pieces to look at: some that whole warps have, and all of the image where it is small.
-std::vector<int> sides(Index side) {
-  std::vector<int> result;
-  for (const int s : {16, 32, 64, 96, 128, 192, 256, 512, 2048, 8192}) {
-    if (s < side) result.push_back(s);
+// Sides of pieces to look at, to save time a few: some that whole warps have, and all of the image where it is small.
+struct Sides {
+  explicit Sides(double side) {
+    for (const int s : {16, 32, 64, 96, 128, 192, 256, 512, 2048, 8192}) {
+      if (s < side) at[n++] = s;
+    }
+    if (side <= 16384) at[n++] = static_cast<int>(side);
   }
-  if (side <= 16384) result.push_back(static_cast<int>(side));
-  return result;
-}
+  int at[11];
+  int n = 0;
+};
 
 // Layers that may go together: of one kind.
 int most_alike(const std::vector<FusedLayer>& layers) {
@@ -106,34 +111,39 @@ template <class T>
 bool fits_fused(const FusedLayer& layer, const Limits& limits) {
   // at least a third of what a small piece computes should be of use
   if (layer.before_y() > 32 || layer.before_x() > 1024) return false;
-  return bytes<T>(taken({layer}, 1), {1, 32}) <= static_cast<double>(limits.shared_memory);
+  const double pitch = even(32.0 + layer.before_x()), height = 1.0 + layer.before_y();
+  return bytes<T>(layer.rows * layer.columns, pitch, height) <= static_cast<double>(limits.shared_memory);
 }
 
 template <class T>
 FusedPlan plan_fused(const std::vector<FusedLayer>& layers, Index height, Index width, Index draws, const Limits& limits) {
-  FusedPlan best;
-  double least = std::numeric_limits<double>::infinity();
   const int most = most_alike(layers);
-  const std::vector<Moments> moments = moments_of(layers, most);
-  for (int n = most; n >= 1; n = n == 1 ? 0 : std::max(1, n > 8 ? n * 3 / 4 : n / 2)) {
-    const FusedLayers group = taken(layers, n);
-    const Index out_height = height + group.back_y, out_width = width + group.back_x;
-    for (const int h : sides(out_height)) {
-      for (const int w : sides(out_width)) {
-        if (bytes<T>(group, {h, w}) > static_cast<double>(limits.shared_memory)) break;
-        const Index tiles_x = pieces(out_width, w), tiles_y = pieces(out_height, h);
-        const double price = cost<T>(group, moments[static_cast<std::size_t>(n)], {h, w}, static_cast<double>(tiles_x * tiles_y * draws), limits);
-        if (price < least) {
-          least = price;
-          best = {group, {h, w}, tiles_x, tiles_y};
-        }
+  const std::vector<Totals> totals = totals_of(layers, most);
+  const double rate = multiply_adds_per_cycle<T>(square_of(layers[0])), all_draws = static_cast<double>(draws);
+  double least = std::numeric_limits<double>::infinity();
+  int best = 1;
+  Tile tile{1, 32};  // fits where nothing else does: a wide kernel in little shared memory
+  for (int n = most; n >= 1; n = n > 4 ? n * 2 / 3 : n - 1) {
+    const Totals& t = totals[static_cast<std::size_t>(n)];
+    const double out_height = static_cast<double>(height) + t.back_y, out_width = static_cast<double>(width) + t.back_x;
+    const Sides down(out_height), across(out_width);
+    for (int i = 0; i < down.n; ++i) {
+      const double rows = down.at[i] + t.back_y, strips = std::ceil(out_height / down.at[i]) * all_draws;
+      for (int j = 0; j < across.n; ++j) {
+        const double pitch = even(across.at[j] + t.back_x);
+        if (bytes<T>(t.taps, pitch, rows) > static_cast<double>(limits.shared_memory)) break;
+        const double price = cost(t, pitch, rows, strips * std::ceil(out_width / across.at[j]), rate, limits.multiprocessors);
+        if (price >= least) continue;
+        least = price;
+        best = n;
+        tile = {down.at[i], across.at[j]};
       }
     }
   }
-  if (best.layers.n == 0) {  // a wide kernel in little shared memory
-    best = {taken(layers, 1), {1, 32}, pieces(width + layers[0].before_x(), 32), height + layers[0].before_y()};
-  }
-  return best;
+  FusedPlan plan{taken(layers, best), tile, 1, 1};
+  plan.tiles_x = pieces(width + plan.layers.back_x, tile.width);
+  plan.tiles_y = pieces(height + plan.layers.back_y, tile.height);
+  return plan;
 }
 
 template bool fits_fused<float>(const FusedLayer&, const Limits&);
