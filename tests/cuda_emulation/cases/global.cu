@@ -72,11 +72,4 @@ __global__ void local_beyond(float* out, int n) {
 }
 CASE(local_beyond, Arrays& a) { return start(local_beyond, 0, a.out, 9); }
 
-__global__ void large_frame(float* out) {
-  volatile float local[40000];
-  for (int i = 0; i < 40000; ++i) local[i] = 1;
-  out[thread()] = local[thread()];
-}
-CASE(large_frame, Arrays& a) { return start(large_frame, 0, a.out); }
-
 }  // namespace
