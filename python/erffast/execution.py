@@ -39,12 +39,7 @@ class Resources(NamedTuple):
 
     def require(self, needed: int, what: str) -> int:
         """MemoryError, before anything is allocated, where `needed` bytes do not fit the device; returns what would."""
-        free = _devices.free_memory(self.native)
-        if free is None:
-            return _backend.require_memory(needed, what, self.remedy)
-        if needed > free:
-            raise _backend.shortage(needed, free, what, self.remedy, where=" on the GPU")
-        return free
+        return _devices.require_memory(self.native, needed, what, self.remedy)
 
 
 class Outcome:
@@ -304,9 +299,8 @@ def _propagate(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...], dt
         )
     except MemoryError as exc:
         needed = _backend.readable_bytes(2 * exc.args[0]) if exc.args and isinstance(exc.args[0], int) else "more"
-        raise MemoryError(
-            f"the two working images need {needed}, and {_backend.readable_bytes(limit)} are available; {resources.remedy}"
-        ) from None
+        available = f"{_backend.readable_bytes(limit)} are available{_devices.where(resources.native)}"
+        raise MemoryError(f"the two working images need {needed}, and {available}; {resources.remedy}") from None
     if resources.meter is not None:
         resources.meter.add(_work(chain))
     return Outcome(images, axes, _stored(dtype), resources)
