@@ -2,6 +2,7 @@
 #include "backend.hpp"
 #include "band.hpp"
 #include "ceilings.hpp"
+#include "simulation.hpp"
 #include "spectral.hpp"
 
 namespace py = pybind11;
@@ -15,6 +16,7 @@ PYBIND11_MODULE(_core, m) {
   erffast::python::bind_spectral(m);
   erffast::python::bind_band(m);
   erffast::python::bind_ceilings(m);
+  erffast::python::bind_simulation(m);
   m.def("build_info", [] {
     py::dict info;
     info["version"] = ERFFAST_VERSION;

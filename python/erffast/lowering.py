@@ -33,7 +33,7 @@ KEPT_TAPS, FEW_PARTS = 64 * KEPT_ONES, 64
 FARTHEST = 2**46  # centres, means and halos are floats in input coordinates
 
 
-def _located(net: Stack, input_size: Any, unit: Any) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
+def located(net: Stack, input_size: Any, unit: Any) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
     """The map and the unit, checked."""
     extent = None
     if input_size is not None:
@@ -92,7 +92,7 @@ def lower_variance(net: Any, input_size: Any = None, unit: Any = None, layer: st
     known: Chain | None = vars(net).get("_chain") if default else None
     if known is not None:
         return known
-    extent, at = _located(net, input_size, unit)
+    extent, at = located(net, input_size, unit)
     places = place(net, extent, alike=True) if extent is not None else []
     back = _backward(net, places) if extent is not None and _touches(places, at) else _on_the_plane(net)
     where = geometry.field_of(net)
@@ -200,7 +200,7 @@ def lower_gradient(net: Any, weights: Any, input_size: Any = None, unit: Any = N
     whole = geometry.as_stack(net)
     net = geometry.upto(whole, layer)
     sign_gain = _linear_gain(net)
-    extent, at = _located(net, input_size, unit)
+    extent, at = located(net, input_size, unit)
     places = place(net, extent)
     if extent is not None and not _touches(places, at):
         places = place(net, None)

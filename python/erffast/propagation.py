@@ -220,11 +220,7 @@ def _request(
     *,
     weights_on_gpu: bool = False,
 ) -> Request:
-    if isinstance(window, str):
-        if window not in ("auto", "full"):
-            raise ValueError(f"window must be 'auto', 'full' or a size in pixels, got {window!r}")
-    else:
-        window = check.integers(window, "window", least=1)
+    window = check.window(window)
     tol = check.real(tol, "tol")
     if not 0 < tol < 1:
         raise ValueError(f"tol must lie between 0 and 1, got {tol}")
