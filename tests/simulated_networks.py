@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-import erffast as ef
 from erffast import _core
-from erffast.layers import Activation, AvgPool, Conv, Dropout, Layer, MaxPool, Residual, Scale, Stack
+from erffast.layers import Activation, AvgPool, Conv, Dropout, Layer, MaxPool, Scale, Stack
+from erffast.simulation.program import program_of
 
 Array = NDArray[np.float64]
 ACTIVATIONS = ("relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu")
@@ -57,8 +57,6 @@ class Torch:
     """One draw of a network on the map that it sees, in torch, float64."""
 
     def __init__(self, net: Stack, size: tuple[int, ...], unit: tuple[int, ...], seed: int, draw: int, *, inputs: Array | None = None) -> None:
-        from erffast.simulation.program import program_of
-
         channels = inputs.shape[0] if inputs is not None else 1
         self.program = program_of(net, unit, size, channels, lambda layer, index, given: layer.channels or layer.groups)
         self.seed, self.draw, self.ndim = seed, draw, net.ndim
@@ -110,5 +108,3 @@ class Torch:
         mask[(0, slice(None), *[slice(a, b + 1) for a, b in zip(low, high, strict=True)])] = torch.tensor(kept / (1 - layer.rate))
         return x * mask
 
-
-__all__ = ["ACTIVATIONS", "Residual", "Torch", "between", "ef", "random_network"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -65,7 +66,7 @@ def simulate(
     draws : int
         Networks, each with an input of its own.
     seed : int
-        From 0 to 2**64 - 1. Every number is a function of (seed, draw, layer, element), so that draw 7 is the same whatever `draws`,
+        From 0 to 2**62. Every number is a function of (seed, draw, layer, element), so that draw 7 is the same whatever `draws`,
         `threads` and `executor` are.
     channels : int, optional
         Output channels of convolutions that do not say; None is 1. Where groups do not divide it, the next multiple.
@@ -132,8 +133,6 @@ def simulate(
     if draws > 2**32:
         raise ValueError(f"draws must be at most 2**32, got {draws}")
     seed = check.integer(seed, "seed", least=0)
-    if seed >= 2**64:
-        raise ValueError(f"seed must be below 2**64, got {seed}")
     check.choice(scheme, "scheme", SCHEMES)
     check.choice(reduction, "reduction", REDUCTIONS)
     check.choice(dtype, "dtype", ("float64", "float32"))
@@ -201,11 +200,12 @@ def _result(job: Job, draws: int, window: Window, *, keep_draws: bool, executor:
     box = window_box(where, job.unit, job.input_size, (low, high), window)
     if keep_draws:
         return _kept(job, draws, program, box, progress)
+    engine = replace(job, reduction="square") if job.reduction == "rms" else job  # the root is taken of the mean
     with meter(progress) as counted:
         if counted is not None:
             counted.expect(len(program.operations) * draws)
         borders, found = 0.0, []
-        for part, border in parts(job, draws, program, executor, counted):
+        for part, border in parts(engine, draws, program, executor, counted):
             found.append(part)
             borders += border
     total = together(found)
