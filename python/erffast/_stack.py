@@ -43,6 +43,11 @@ class Layer:
     def check_ndim(self, ndim: int) -> None:
         """Raise if the layer does not fit a network of `ndim` axes."""
 
+    def with_axes(self, ndim: int) -> Layer:
+        """The layer in a network of `ndim` axes: itself, but for layers made of layers; raises as `check_ndim` does."""
+        self.check_ndim(ndim)
+        return self
+
 
 def _set(layer: Layer, **values: Any) -> None:
     """Assign during the construction of a frozen dataclass."""
@@ -87,7 +92,7 @@ class Stack(Layer):
                     _append(parts, part, count)
             else:
                 try:
-                    layer.check_ndim(ndim)
+                    layer = layer.with_axes(ndim)
                 except ValueError as exc:
                     raise ValueError(f"layers[{index}] ({layer.label}): {exc}") from None
                 _append(parts, layer, 1)
@@ -107,6 +112,19 @@ class Stack(Layer):
     def parts(self) -> tuple[tuple[Layer, int], ...]:
         """The run-length encoding: (layer or block, times), in order."""
         return self._parts
+
+    def check_ndim(self, ndim: int) -> None:
+        for part, _ in self._parts if ndim != self.ndim else ():
+            try:
+                part.check_ndim(ndim)
+            except ValueError as exc:
+                raise ValueError(f"{part.label}: {exc}") from None
+
+    def with_axes(self, ndim: int) -> Self:
+        if ndim == self.ndim:
+            return self
+        self.check_ndim(ndim)
+        return self._from_parts([(part.with_axes(ndim), count) for part, count in self._parts], ndim)
 
     def upto(self, index: int) -> Self:
         """The first ``index + 1`` layers, still run-length encoded."""
@@ -154,19 +172,21 @@ class Stack(Layer):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Stack):
             return NotImplemented
-        if self.ndim != other.ndim or self._length != other._length:
-            return False
-        return self._parts == other._parts or self._fingerprint() == other._fingerprint()
+        return self.ndim == other.ndim and self.same_layers(other)
+
+    def same_layers(self, other: Stack) -> bool:
+        """Whether the layers are equal, whatever the number of axes."""
+        return self._length == other._length and (self._parts == other._parts or self.fingerprint() == other.fingerprint())
 
     def __hash__(self) -> int:
-        return hash((self.ndim, self._fingerprint()))
+        return hash((self.ndim, self.fingerprint()))
 
-    def _fingerprint(self) -> int:
+    def fingerprint(self) -> int:
         """The layers' hashes as digits of one number, modulo a prime of 127 bits: the same however the repeats are nested,
         and found without unrolling them. Two different stacks share it with a chance of about 2**-61."""
         total = 0
         for part, count in self._parts:
-            digit, size = (part._fingerprint(), len(part)) if isinstance(part, Stack) else (hash(part), 1)
+            digit, size = (part.fingerprint(), len(part)) if isinstance(part, Stack) else (hash(part), 1)
             base = pow(_FINGERPRINT_BASE, size, _FINGERPRINT_PRIME)
             repeated, factor = _repeated(digit, base, count)
             total = (total * factor + repeated) % _FINGERPRINT_PRIME

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeAlias
 from numpy.typing import ArrayLike
 
 from . import _validate as check
+from ._residual import Residual as Residual
 from ._stack import Layer as Layer
 from ._stack import Stack as Stack
 from ._stack import _set
@@ -275,12 +276,6 @@ class GlobalPool(_Later):
     """Global pooling: comes with upsampling."""
 
     reason = "global pooling comes in a later version; for the ERF of one unit before it, leave it out"
-
-
-class Residual(_Later):
-    """A residual block: comes with graphs."""
-
-    reason = "skip connections come with graphs, in a later version; a chain of layers is a Stack"
 
 
 class Branches(_Later):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from . import _validate as check
 from . import geometry
+from ._graphs import chain_of
 from .chain import GAINS, Box, Chain, Step
 from .geometry import ReceptiveField, Span
 from .layers import Activation, AvgPool, Conv, Dropout, MaxPool, Norm, Scale, Stack
@@ -87,7 +88,7 @@ class _Backward(NamedTuple):
 
 def lower_variance(net: Any, input_size: Any = None, unit: Any = None, layer: str | int | None = None) -> Chain:
     """The chain of the variance image E[g^2] (theory: section "The variance image" of the documentation)."""
-    net = geometry.upto(geometry.as_stack(net), layer)
+    net = chain_of(geometry.upto(geometry.as_stack(net), layer), "variance()")
     default = input_size is None and unit is None
     known: Chain | None = vars(net).get("_chain") if default else None
     if known is not None:
@@ -198,7 +199,7 @@ def _identity(ndim: int) -> Step:
 def lower_gradient(net: Any, weights: Any, input_size: Any = None, unit: Any = None, layer: str | int | None = None) -> Chain:
     """The chain of the gradient image for given weights."""
     whole = geometry.as_stack(net)
-    net = geometry.upto(whole, layer)
+    net = chain_of(geometry.upto(whole, layer), "gradient()")
     sign_gain = _linear_gain(net)
     extent, at = _located(net, input_size, unit)
     places = place(net, extent)
