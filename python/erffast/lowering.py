@@ -88,12 +88,12 @@ class _Backward(NamedTuple):
 
 def lower_variance(net: Any, input_size: Any = None, unit: Any = None, layer: str | int | None = None) -> Chain:
     """The chain of the variance image E[g^2] (theory: section "The variance image" of the documentation)."""
-    net = chain_of(geometry.upto(geometry.as_stack(net), layer), "variance()")
+    net = geometry.upto(geometry.as_stack(net), layer)
     default = input_size is None and unit is None
     known: Chain | None = vars(net).get("_chain") if default else None
     if known is not None:
         return known
-    extent, at = _located(net, input_size, unit)
+    extent, at = _located(chain_of(net, "variance()"), input_size, unit)
     places = place(net, extent, alike=True) if extent is not None else []
     back = _backward(net, places) if extent is not None and _touches(places, at) else _on_the_plane(net)
     where = geometry.field_of(net)

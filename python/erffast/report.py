@@ -53,7 +53,7 @@ def analyze(model: Any, example: Any = None, **options: Any) -> Report:
     Raises
     ------
     NotImplementedError
-        For models whose front end comes later.
+        For models whose front end comes later, and for skip connections.
     ValueError, TypeError, MemoryError, AccuracyError
         As `parse` and `variance` raise them.
 
