@@ -48,7 +48,7 @@ class Residual(Layer):
         if not len(inner):
             raise ValueError('body is empty: a block needs at least one layer, were it Activation("identity")')
         beside = None if shortcut is None else _stacked(shortcut, "shortcut")
-        _set(self, body=inner, shortcut=beside if beside else None, name=name)
+        _set(self, body=inner, shortcut=beside or None, name=name)
 
     @property
     def branches(self) -> tuple[Stack, ...]:
@@ -72,8 +72,8 @@ class Residual(Layer):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Residual):
             return NotImplemented
-        pairs = zip(self.branches, other.branches, strict=False)
-        return len(self.branches) == len(other.branches) and all(mine.same_layers(its) for mine, its in pairs)
+        mine, its = self.branches, other.branches
+        return len(mine) == len(its) and all(map(Stack.same_layers, mine, its))
 
     def __hash__(self) -> int:
         return hash((Residual, *(branch.fingerprint() for branch in self.branches)))
