@@ -353,7 +353,6 @@ def test_accuracy_that_cannot_be_kept_is_refused_with_its_estimate() -> None:
             f"{name} is not available in this version: {reason}",
         )
         for name, arguments, reason in [
-            ("Residual", (ONE,), "skip connections come with graphs, in a later version; a chain of layers is a Stack"),
             ("Branches", ([ONE, TWO],), "branches come with graphs, in a later version; a chain of layers is a Stack"),
             ("Upsample", (2,), "upsampling comes in a later version"),
             ("ConvTranspose", (3,), "transposed convolutions come with upsampling, in a later version"),

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from . import _validate as check
 from . import geometry
+from ._graphs import chain_of
 from .chain import GAINS, Box, Chain, Step
 from .geometry import ReceptiveField, Span
 from .layers import Activation, AvgPool, Conv, Dropout, MaxPool, Norm, Scale, Stack
@@ -92,7 +93,7 @@ def lower_variance(net: Any, input_size: Any = None, unit: Any = None, layer: st
     known: Chain | None = vars(net).get("_chain") if default else None
     if known is not None:
         return known
-    extent, at = located(net, input_size, unit)
+    extent, at = located(chain_of(net, "variance()"), input_size, unit)
     places = place(net, extent, alike=True) if extent is not None else []
     back = _backward(net, places) if extent is not None and _touches(places, at) else _on_the_plane(net)
     where = geometry.field_of(net)
@@ -198,7 +199,7 @@ def _identity(ndim: int) -> Step:
 def lower_gradient(net: Any, weights: Any, input_size: Any = None, unit: Any = None, layer: str | int | None = None) -> Chain:
     """The chain of the gradient image for given weights."""
     whole = geometry.as_stack(net)
-    net = geometry.upto(whole, layer)
+    net = chain_of(geometry.upto(whole, layer), "gradient()")
     sign_gain = _linear_gain(net)
     extent, at = located(net, input_size, unit)
     places = place(net, extent)

@@ -115,7 +115,7 @@ def variance(
     ValueError, TypeError
         An argument is not what it should be; the message says what was wanted and what came.
     NotImplementedError
-        Average pools whose correlations have no closed form here.
+        Average pools whose correlations have no closed form here; skip connections.
     MemoryError
         Before allocating: the bytes needed, and what would fit.
 
@@ -190,6 +190,8 @@ def gradient(
         returned.
     ValueError, TypeError, MemoryError
         As in `variance`.
+    NotImplementedError
+        Skip connections.
 
     Notes
     -----

@@ -4,4 +4,4 @@
 that never depend on how they are shared out; `averages` adds the parts up.
 """
 
-from .simulate import simulate as simulate
+from .results import simulate as simulate

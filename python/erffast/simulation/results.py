@@ -1,4 +1,4 @@
-"""`simulate`: the effective receptive field of random networks, draw by draw."""
+"""`simulate`: from a network to the effective receptive field of random networks, draw by draw."""
 
 from __future__ import annotations
 
