@@ -183,7 +183,7 @@ def _read(made: Made, rect: Rect, extent: tuple[int, ...] | None, ndim: int) -> 
     """What an operation reads to make `rect`."""
     low, high = rect
     if isinstance(made.layer, _Window):
-        spans = geometry.window_spans(made.layer, ndim)
+        spans = geometry.part_spans(made.layer, ndim)
         low = tuple([s.start + s.jump * a for s, a in zip(spans, low, strict=True)])
         high = tuple([s.start + s.jump * b + s.extra for s, b in zip(spans, high, strict=True)])
     if extent is not None:
