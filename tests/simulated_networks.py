@@ -17,8 +17,8 @@ Array = NDArray[np.float64]
 ACTIVATIONS = ("relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu")
 
 
-def random_network(rng: np.random.Generator, ndim: int, *, padded: bool) -> Stack:
-    """Three to eight layers of any kind; without padding where there is no map."""
+def random_network(rng: np.random.Generator, ndim: int, *, padded: bool, wide: bool = False) -> Stack:
+    """Layers of any kind; without padding where there is no map. `wide`: with many channels and no groups, which are stored otherwise."""
     layers: list[Layer] = []
     channels = 1
     for _ in range(int(rng.integers(2, 5))):
@@ -26,8 +26,8 @@ def random_network(rng: np.random.Generator, ndim: int, *, padded: bool) -> Stac
         stride = tuple(int(s) for s in rng.choice([1, 1, 1, 2, 3], ndim))
         dilation = tuple(int(d) for d in rng.choice([1, 1, 2, 3], ndim))
         padding = tuple((int(a), int(b)) for a, b in rng.integers(0, 3, (ndim, 2))) if padded else 0
-        out = int(rng.integers(1, 7))
-        groups = int(rng.choice([g for g in range(1, 7) if channels % g == 0]))
+        out = int(rng.integers(8, 20)) if wide else int(rng.integers(1, 7))
+        groups = 1 if wide else int(rng.choice([g for g in range(1, 7) if channels % g == 0]))
         layers.append(Conv(kernel, stride=stride, dilation=dilation, padding=padding, channels=out * groups, groups=groups))
         channels = out * groups
         for _ in range(int(rng.integers(0, 3))):

@@ -41,14 +41,15 @@ def compare(net: Stack, size: tuple[int, ...], unit: tuple[int, ...], seed: int,
     return worst, alive
 
 
-@pytest.mark.parametrize("batch", range(10))
-def test_random_networks_equal_automatic_differentiation(batch: int) -> None:
+@pytest.mark.parametrize("wide", [False, True], ids=["few channels", "many channels"])
+@pytest.mark.parametrize("batch", range(6))
+def test_random_networks_equal_automatic_differentiation(batch: int, wide: bool) -> None:
     """Convolutions with strides, dilations, uneven padding and groups, pools, dropout and all activations; 1-D and 2-D."""
     compared = 0
     for case in range(40 * batch, 40 * (batch + 1)):
         rng = np.random.default_rng(case)
         ndim = int(rng.integers(1, 3))
-        net = random_network(rng, ndim, padded=bool(rng.integers(0, 2)))
+        net = random_network(rng, ndim, padded=bool(rng.integers(0, 2)), wide=wide)
         size = tuple(int(s) for s in rng.integers(20, 36, ndim))
         try:
             output = geometry.output_size(net, size)

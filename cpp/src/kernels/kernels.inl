@@ -247,10 +247,72 @@ void rows_of(const Rows<T>& r) {
   }
 }
 
+// Pixels of a tile of `blend`, and vectors of channels: as many sums as the registers hold.
+#if ERFFAST_TILE_BYTES == 64
+constexpr int blend_pixels = 12, blend_lines = 2;
+#elif ERFFAST_TILE_BYTES == 32
+constexpr int blend_pixels = 6, blend_lines = 1;
+#else
+constexpr int blend_pixels = 3, blend_lines = 1;
+#endif
+
+// P pixels from pixel p on, `Lines` lines of channels from o on. Each weight loaded serves all pixels.
+template <class T, int Lines, int P>
+[[gnu::always_inline]] inline void blend_tile(const Blend<T>& b, Index o, Index p) {
+  using V = typename Wide<T>::type;
+  constexpr Index lanes = Wide<T>::lanes;
+  constexpr int vectors = static_cast<int>(Lines * channel_line<T> / lanes);
+  V acc[P][vectors] = {};
+  for (Index t = 0; t < b.n_taps; ++t) {
+    const T* source = b.taps[t].source + p * b.source_step;
+    const T* weights = b.taps[t].weights + o;
+    for (Index c = 0; c < b.channels; ++c) {
+      V w[vectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) {
+        w[v] = *reinterpret_cast<const V*>(weights + c * b.pitch + v * lanes);
+        ERFFAST_HELD(w[v]);
+      }
+#pragma GCC unroll 12
+      for (int i = 0; i < P; ++i) {
+        const V pixel = source[i * b.source_step + c] - V{};
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v) acc[i][v] += w[v] * pixel;
+      }
+    }
+  }
+#pragma GCC unroll 12
+  for (int i = 0; i < P; ++i) {
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) *reinterpret_cast<V*>(b.out + (p + i) * b.out_step + o + v * lanes) = acc[i][v];
+  }
+}
+
+template <class T, int Lines>
+void blend_lines_of(const Blend<T>& b, Index o) {
+  Index p = 0;
+  for (; p + blend_pixels <= b.pixels; p += blend_pixels) blend_tile<T, Lines, blend_pixels>(b, o, p);
+  if constexpr (blend_pixels == 12) {
+    for (; p + 6 <= b.pixels; p += 6) blend_tile<T, Lines, 6>(b, o, p);
+  }
+  for (; p + 3 <= b.pixels; p += 3) blend_tile<T, Lines, 3>(b, o, p);
+  for (; p < b.pixels; ++p) blend_tile<T, Lines, 1>(b, o, p);
+}
+
+template <class T>
+void blend(const Blend<T>& b) {
+  Index o = 0;
+  for (; o + blend_lines * channel_line<T> <= b.pitch; o += blend_lines * channel_line<T>) blend_lines_of<T, blend_lines>(b, o);
+  if constexpr (blend_lines > 1) {
+    for (; o < b.pitch; o += channel_line<T>) blend_lines_of<T, 1>(b, o);
+  }
+}
+
 template <class T>
 constexpr Kernels<T> kernels_for() {
   return {fir<T>, max_abs<T>, sum<T>, sum_of_squares<T>, scaled<T>, tile<T>,
-          {nullptr, rows_of<T, 1>, rows_of<T, 2>, rows_of<T, 3>, rows_of<T, 4>, rows_of<T, 5>, rows_of<T, 6>, rows_of<T, 7>}};
+          {nullptr, rows_of<T, 1>, rows_of<T, 2>, rows_of<T, 3>, rows_of<T, 4>, rows_of<T, 5>, rows_of<T, 6>, rows_of<T, 7>},
+          blend<T>};
 }
 
 }  // namespace

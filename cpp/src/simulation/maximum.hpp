@@ -7,6 +7,7 @@
 
 #include "erffast/plane.hpp"
 #include "erffast/simulate.hpp"
+#include "simulation/layout.hpp"
 
 namespace erffast::simulation {
 
@@ -14,36 +15,33 @@ namespace erffast::simulation {
 template <class T>
 class Chosen {
  public:
-  // The rectangle `to` of the output map; padding is never chosen. Returns its peak.
-  T forward(const Window& window, const Plane<T>& in, const Rect& to, Plane<T>& out, Index margin, Index limit) {
-    out.reshape(in.channels(), to, margin, limit);
-    taps_.resize(static_cast<std::size_t>(in.channels() * to.height * to.width));
-    T peak = 0;
+  explicit Chosen(const Layout<T>& layout) : layout_(layout) {}
+
+  // Into `out`, zeros before; padding is never chosen.
+  void forward(const Window& window, const Value& from, const Plane<T>& in, const Value& to, Plane<T>& out) {
+    taps_.resize(static_cast<std::size_t>(to.channels * to.rect.height * to.rect.width));
+    const Index step = layout_.step(to.channels);
     std::uint16_t* tap = taps_.data();
-    for (Index c = 0; c < in.channels(); ++c) {
-      for (Index y = 0; y < to.height; ++y) {
-        T* row = out.row(c, y);
-        for (Index x = 0; x < to.width; ++x, ++tap) {
-          row[x] = largest(window, in, c, to.y0 + y, to.x0 + x, *tap);
-          peak = std::max(peak, std::abs(row[x]));
-        }
-        out.clear_margins(c, y);
+    for (Index c = 0; c < to.channels; ++c) {
+      for (Index y = 0; y < to.rect.height; ++y) {
+        T* row = layout_.row(out, c, y);
+        for (Index x = 0; x < to.rect.width; ++x, ++tap) row[x * step] = largest(window, from, in, c, to.rect.y0 + y, to.rect.x0 + x, *tap);
       }
     }
-    return peak;
   }
 
-  // `gradient`: of the output rectangle. Adds to `out`, of the input's rectangle.
-  void backward(const Window& window, const Plane<T>& gradient, Plane<T>& out) const {
-    const Rect& to = gradient.rect();
+  // Adds the `gradient` of the output to that of the input.
+  void backward(const Window& window, const Value& to, const Plane<T>& gradient, const Value& from, Plane<T>& out) const {
+    const Index step = layout_.step(to.channels);
     const std::uint16_t* tap = taps_.data();
-    for (Index c = 0; c < gradient.channels(); ++c) {
-      for (Index y = 0; y < to.height; ++y) {
-        const T* row = gradient.row(c, y);
-        for (Index x = 0; x < to.width; ++x, ++tap) {
+    for (Index c = 0; c < to.channels; ++c) {
+      for (Index y = 0; y < to.rect.height; ++y) {
+        const T* row = layout_.row(gradient, c, y);
+        for (Index x = 0; x < to.rect.width; ++x, ++tap) {
           if (*tap == none) continue;
           const Index a = *tap / window.kernel[1], b = *tap % window.kernel[1];
-          out.row(c, read(window, 0, to.y0 + y, a) - out.rect().y0)[read(window, 1, to.x0 + x, b) - out.rect().x0] += row[x];
+          T* below = layout_.row(out, c, read(window, 0, to.rect.y0 + y, a) - from.rect.y0);
+          below[(read(window, 1, to.rect.x0 + x, b) - from.rect.x0) * step] += row[x * step];
         }
       }
     }
@@ -56,24 +54,26 @@ class Chosen {
     return window.stride[axis] * i + window.dilation[axis] * tap - window.before[axis];
   }
 
-  static T largest(const Window& window, const Plane<T>& in, Index c, Index i, Index j, std::uint16_t& chosen) {
-    const Rect& r = in.rect();
+  T largest(const Window& window, const Value& from, const Plane<T>& in, Index c, Index i, Index j, std::uint16_t& chosen) const {
+    const Rect& r = from.rect;
+    const Index step = layout_.step(from.channels);
     T best = 0;
     chosen = none;
     for (Index a = 0; a < window.kernel[0]; ++a) {
       const Index y = read(window, 0, i, a) - r.y0;
       if (y < 0 || y >= r.height) continue;
-      const T* row = in.row(c, y);
+      const T* row = layout_.row(in, c, y);
       for (Index b = 0; b < window.kernel[1]; ++b) {
         const Index x = read(window, 1, j, b) - r.x0;
-        if (x < 0 || x >= r.width || (chosen != none && !(row[x] > best))) continue;
-        best = row[x];
+        if (x < 0 || x >= r.width || (chosen != none && !(row[x * step] > best))) continue;
+        best = row[x * step];
         chosen = static_cast<std::uint16_t>(a * window.kernel[1] + b);
       }
     }
     return best;
   }
 
+  Layout<T> layout_;
   std::vector<std::uint16_t> taps_;
 };
 

@@ -16,10 +16,13 @@
 #include "erffast/plane.hpp"
 #include "erffast/simulate.hpp"
 #include "sharing.hpp"
+#include "simulation/blended.hpp"
 #include "simulation/forward_step.hpp"
 #include "simulation/functions.hpp"
 #include "simulation/gate.hpp"
+#include "simulation/layout.hpp"
 #include "simulation/maximum.hpp"
+#include "simulation/pooled.hpp"
 
 namespace erffast::simulation {
 
@@ -48,16 +51,29 @@ void multiply(Plane<T>& plane, T factor) {
   }
 }
 
-// Multiplies every channel by an image [rows, columns] of the plane's rectangle.
+// Multiplies every channel by an image [rows, columns] of the value's rectangle.
 template <class T>
-void multiply(Plane<T>& plane, const double* image) {
-  const Rect& r = plane.rect();
-  for (Index c = 0; c < plane.channels(); ++c) {
-    for (Index y = 0; y < r.height; ++y) {
-      T* row = plane.row(c, y);
-      for (Index x = 0; x < r.width; ++x) row[x] = static_cast<T>(row[x] * image[y * r.width + x]);
+void multiply(Plane<T>& plane, const Layout<T>& layout, const Value& value, const double* image) {
+  const Index step = layout.step(value.channels);
+  for (Index c = 0; c < value.channels; ++c) {
+    for (Index y = 0; y < value.rect.height; ++y) {
+      T* row = layout.row(plane, c, y);
+      for (Index x = 0; x < value.rect.width; ++x) row[x * step] = static_cast<T>(row[x * step] * image[y * value.rect.width + x]);
     }
   }
+}
+
+// From here on the channels of a pixel are put side by side: a line of 64 bytes is then half full at least.
+inline constexpr Index many_channels = 8;
+
+inline bool side_by_side(const Program& program) {
+  Index most = 0;
+  for (const Operation& op : program.operations) {
+    if (op.kind != Kind::convolution) continue;
+    if (op.groups > 1) return false;
+    most = std::max(most, program.values[op.out].channels);
+  }
+  return most >= many_channels;
 }
 
 inline bool same(const Rect& a, const Rect& b) { return a.y0 == b.y0 && a.x0 == b.x0 && a.height == b.height && a.width == b.width; }
@@ -66,9 +82,11 @@ template <class T>
 class Network {
  public:
   Network(const Program& program, Index limit, const Sharing& sharing)
-      : program_(program), limit_(limit), sharing_(sharing), kernels_(kernels_of<T>(kernel_table())), values_(program.values.size()),
-        gradients_(program.values.size()), readers_(program.values.size()), steps_(program.operations.size()),
-        scratch_(static_cast<std::size_t>(sharing.size())) {
+      : program_(program), limit_(limit), sharing_(sharing), kernels_(kernels_of<T>(kernel_table())), layout_(side_by_side(program)),
+        blended_(layout_), pooled_(layout_), values_(program.values.size()), gradients_(program.values.size()),
+        readers_(program.values.size()), steps_(program.operations.size(), Step(layout_)), scratch_(static_cast<std::size_t>(sharing.size())) {
+    Index widest = 1;
+    for (const Value& value : program.values) widest = std::max(widest, layout_.pitch(value.channels));
     for (std::size_t i = 0; i < program.operations.size(); ++i) {
       const Operation& op = program.operations[i];
       ++readers_[op.in];
@@ -76,6 +94,7 @@ class Network {
       if (op.kind == Kind::activation || op.kind == Kind::maximum || op.kind == Kind::dropout) gated_ = i + 1;
       margin_ = std::max({margin_, BackwardStep<T>::margin(run_of<T>(op.window)), ForwardStep<T>::margin(op.window, overhang(op))});
     }
+    margin_ *= widest;
   }
 
   // Draw number `draw`, the `index`th of this call; `image` [rows, columns] of the input's rectangle.
@@ -109,6 +128,7 @@ class Network {
 
  private:
   struct Step {  // what an operation keeps for the way back
+    explicit Step(const Layout<T>& layout) : chosen(layout) {}
     std::vector<T> weights;
     Index exponent = 0;  // of the weights
     Gate<T> gate;
@@ -183,9 +203,9 @@ class Network {
   void make_input() {
     Scaled<T>& input = values_[0];
     const Value& value = program_.values[0];
-    input = {plane(value.channels, value.rect), 0, true};
-    const Index width = value.rect.width, height = value.rect.height, n = value.channels * height * width;
-    const auto pixel = [&](Index i) -> T& { return input.plane.row(i / width / height, i / width % height)[i % width]; };
+    input = {zeros(value), 0, true};
+    const Index width = value.rect.width, height = value.rect.height, n = value.channels * height * width, step = layout_.step(value.channels);
+    const auto pixel = [&](Index i) -> T& { return layout_.row(input.plane, i / width / height, i / width % height)[i % width * step]; };
     const auto set = [&](Index i, double number) { pixel(i) = static_cast<T>(number); };
     switch (program_.filling) {
       case Filling::normal: fill(n, set, stream(nullptr, Purpose::input), normals_of); break;
@@ -195,7 +215,6 @@ class Network {
         for (Index i = 0; i < n; ++i) set(i, from[i]);
       }
     }
-    clear_margins(input.plane);
   }
 
   // Returns whether all is finite.
@@ -205,23 +224,23 @@ class Network {
     switch (op.kind) {
       case Kind::convolution: {
         make_weights(op, step);
-        windowed(op, {to.channels, program_.values[op.in].channels, op.groups}, step.weights.data(), step.exponent);
+        windowed(op, step);
         break;
       }
       case Kind::filter: {
         make_taps(op, step);
-        windowed(op, {0, to.channels, 1}, step.weights.data(), 0);
-        if (op.shares != nullptr) multiply(out.plane, op.shares);
+        windowed(op, step);
+        if (op.shares != nullptr) multiply(out.plane, layout_, to, op.shares);
         break;
       }
       case Kind::maximum: {
-        out = {spare(), values_[op.in].exponent, true};
-        step.chosen.forward(op.window, values_[op.in].plane, to.rect, out.plane, margin_, limit_);
+        out = {zeros(to), values_[op.in].exponent, true};
+        step.chosen.forward(op.window, program_.values[op.in], values_[op.in].plane, to, out.plane);
         break;
       }
       case Kind::activation: {
         out = taken(op.in);
-        fit(out.plane, to.rect);
+        fit(out.plane, layout_.rect(to));
         if (!scale_free(op.function) && out.exponent != 0) {
           multiply(out.plane, static_cast<T>(std::ldexp(1.0, static_cast<int>(std::clamp<Index>(out.exponent, -2000, 2000)))));
           out.exponent = 0;
@@ -233,13 +252,13 @@ class Network {
       }
       case Kind::dropout: {
         out = taken(op.in);
-        fit(out.plane, to.rect);
+        fit(out.plane, layout_.rect(to));
         make_mask(op, out.plane, step.gate);
         break;
       }
       case Kind::scale: {
         out = taken(op.in);
-        fit(out.plane, to.rect);
+        fit(out.plane, layout_.rect(to));
         int e;
         multiply(out.plane, static_cast<T>(std::frexp(op.number, &e)));
         out.exponent += e;
@@ -247,7 +266,7 @@ class Network {
       }
       case Kind::sum: {
         out = taken(op.in);
-        fit(out.plane, to.rect);
+        fit(out.plane, layout_.rect(to));
         add(out, values_[op.other]);
         read(op.other);
         break;
@@ -257,14 +276,27 @@ class Network {
     return true;
   }
 
-  void windowed(const Operation& op, const Joined& joined, const T* taps, Index exponent) {
+  void windowed(const Operation& op, const Step& step) {
+    const Value &from = program_.values[op.in], &to = program_.values[op.out];
     const Scaled<T>& in = values_[op.in];
     Scaled<T>& out = values_[op.out];
-    out = {spare(), in.exponent + exponent, true};
-    ForwardStep<T> step(op.window, joined, taps);
-    const T peak = step.run(in.plane, program_.values[op.out].rect, out.plane, margin_, limit_, sharing_);
-    fit(out.plane, program_.values[op.out].rect);
+    out = {spare(), in.exponent + step.exponent, true};
+    T peak;
+    if (layout_.channels_last()) {
+      out.plane.reshape(1, layout_.rect(to), margin_, limit_);
+      peak = op.kind == Kind::convolution ? blended_.forward(op.window, step.weights.data(), from, in.plane, to, out.plane, sharing_)
+                                          : pooled_.forward(op.window, step.weights.data(), from, in.plane, to, out.plane, sharing_);
+    } else {
+      ForwardStep<T> forward(op.window, joined(op), step.weights.data());
+      peak = forward.run(in.plane, to.rect, out.plane, margin_, limit_, sharing_);
+      fit(out.plane, to.rect);
+    }
     tame(out, peak);
+  }
+
+  Joined joined(const Operation& op) const {
+    const Index in = program_.values[op.in].channels;
+    return op.kind == Kind::filter ? Joined{0, in, 1} : Joined{program_.values[op.out].channels, in, op.groups};
   }
 
   void make_taps(const Operation& op, Step& step) {
@@ -273,11 +305,16 @@ class Network {
   }
 
   void make_mask(const Operation& op, Plane<T>& plane, Gate<T>& gate) {
-    const Index n = plane.channels() * plane.rect().height * plane.rect().width;
+    const Value& value = program_.values[op.out];
+    const Index width = value.rect.width, height = value.rect.height, pitch = layout_.pitch(value.channels), n = value.channels * height * width;
     std::vector<unsigned char> kept(static_cast<std::size_t>(n));
     fill(n, [&](Index i, double number) { kept[static_cast<std::size_t>(i)] = number >= op.number; }, stream(&op, Purpose::mask), uniforms_of);
     gate.clear();
-    gate.decide(plane, static_cast<T>(1 / (1 - op.number)), T(0), [&](Index i, T) { return kept[static_cast<std::size_t>(i)] != 0; });
+    gate.decide(plane, static_cast<T>(1 / (1 - op.number)), T(0), [&](Index i, T) {
+      const Index channel = i % pitch, pixel = i / pitch;
+      if (!layout_.channels_last()) return kept[static_cast<std::size_t>(i)] != 0;
+      return channel < value.channels && kept[static_cast<std::size_t>(channel * height * width + pixel)] != 0;
+    });
   }
 
   // A value for an operation that changes it: the value itself where nothing else reads it.
@@ -306,9 +343,8 @@ class Network {
   void backward(T start) {
     const std::size_t last = program_.values.size() - 1;
     const Value& unit = program_.values[last];
-    gradients_[last] = {plane(unit.channels, {unit.rect.y0, unit.rect.x0, 1, 1}), 0, true};
-    for (Index c = 0; c < unit.channels; ++c) gradients_[last].plane.row(c, 0)[0] = c == 0 ? start : T(0);
-    clear_margins(gradients_[last].plane);
+    gradients_[last] = {zeros(unit), 0, true};
+    gradients_[last].plane.row(0, 0)[0] = start;
     for (std::size_t i = program_.operations.size(); i-- > 0;) {
       const Operation& op = program_.operations[i];
       Scaled<T>& above = gradients_[op.out];
@@ -320,7 +356,7 @@ class Network {
   // The largest difference of two answers, relative to the peak of the first.
   double distance(const Scaled<T>& one, const Scaled<T>& other) const {
     const double factor = std::ldexp(1.0, static_cast<int>(std::clamp<Index>(other.exponent - one.exponent, -2000, 2000))) / static_cast<double>(other_start);
-    const Rect& r = one.plane.rect();
+    const Rect& r = one.plane.rect();  // all numbers of both, whatever their layout
     double furthest = 0, peak = 0;
     for (Index c = 0; c < one.plane.channels(); ++c) {
       for (Index y = 0; y < r.height; ++y) {
@@ -340,15 +376,15 @@ class Network {
     switch (op.kind) {
       case Kind::convolution:
         if (fresh) make_weights(op, step);
-        return spread(op, {program_.values[op.out].channels, program_.values[op.in].channels, op.groups}, step, above);
+        return spread(op, step, above);
       case Kind::filter:
         if (fresh) make_taps(op, step);
-        if (op.shares != nullptr) multiply(above.plane, op.shares);
-        return spread(op, {0, program_.values[op.in].channels, 1}, step, above);
+        if (op.shares != nullptr) multiply(above.plane, layout_, program_.values[op.out], op.shares);
+        return spread(op, step, above);
       case Kind::maximum: {
         const Value& in = program_.values[op.in];
-        Scaled<T> below{zeros(in.channels, in.rect), above.exponent, true};
-        step.chosen.backward(op.window, above.plane, below.plane);
+        Scaled<T> below{zeros(in), above.exponent, true};
+        step.chosen.backward(op.window, program_.values[op.out], above.plane, in, below.plane);
         return receive(op.in, below);
       }
       case Kind::activation:
@@ -370,26 +406,42 @@ class Network {
   }
 
   // Through a convolution or a filter.
-  void spread(const Operation& op, const Joined& joined, const Step& step, const Scaled<T>& above) {
-    Run<T> run = run_of<T>(op.window);
-    run.channels_out = joined.out;
-    run.channels_in = joined.out == 0 ? 1 : joined.in / joined.groups;
-    run.groups = joined.groups;
-    const BackwardStep<T> back(run, step.weights.data(), above.plane, kernels_);
+  void spread(const Operation& op, const Step& step, const Scaled<T>& above) {
     Scaled<T> below{spare(), above.exponent + step.exponent, true};
-    below.plane.reshape(back.channels(), back.full_rect(), margin_, limit_);
-    const Index rows = back.channels() * below.plane.rect().height;
-    const T peak = sharing_.template largest<T>(rows, 8, back.work(), [&](int thread, Index first, Index last, const auto& poll) {
-      return back.rows(below.plane, first, last, scratch_[static_cast<std::size_t>(thread)], poll);
-    });
+    const T peak = layout_.channels_last() ? spread_pixels(op, step, above.plane, below.plane) : spread_planes(op, step, above.plane, below.plane);
     tame(below, peak);
     if (peak > 0) return receive(op.in, below);
     release(below);
   }
 
+  T spread_planes(const Operation& op, const Step& step, const Plane<T>& above, Plane<T>& below) {
+    Run<T> run = run_of<T>(op.window);
+    const Joined channels = joined(op);
+    run.channels_out = channels.out;
+    run.channels_in = channels.out == 0 ? 1 : channels.in / channels.groups;
+    run.groups = channels.groups;
+    const BackwardStep<T> back(run, step.weights.data(), above, kernels_);
+    below.reshape(back.channels(), back.full_rect(), margin_, limit_);
+    return sharing_.template largest<T>(back.channels() * below.rect().height, 8, back.work(), [&](int thread, Index first, Index last, const auto& poll) {
+      return back.rows(below, first, last, scratch_[static_cast<std::size_t>(thread)], poll);
+    });
+  }
+
+  T spread_pixels(const Operation& op, const Step& step, const Plane<T>& above, Plane<T>& below) {
+    const Value& from = program_.values[op.out];
+    const Window& w = op.window;
+    Value full{program_.values[op.in].channels, {}};
+    full.rect = {from.rect.y0 * w.stride[0] - w.before[0], from.rect.x0 * w.stride[1] - w.before[1],
+                 w.stride[0] * (from.rect.height - 1) + w.dilation[0] * (w.kernel[0] - 1) + 1,
+                 w.stride[1] * (from.rect.width - 1) + w.dilation[1] * (w.kernel[1] - 1) + 1};
+    below.reshape(1, layout_.rect(full), margin_, limit_);
+    return op.kind == Kind::convolution ? blended_.backward(w, step.weights.data(), from, above, full, below, sharing_)
+                                        : pooled_.backward(w, step.weights.data(), from, above, full, below, sharing_);
+  }
+
   // A gradient for a value, moved from; what lies outside its rectangle has met the border of the map.
   void receive(std::size_t value, Scaled<T>& gradient) {
-    const Rect& rect = program_.values[value].rect;
+    const Rect rect = layout_.rect(program_.values[value]);
     Scaled<T>& sum = gradients_[value];
     account(gradient.plane, rect);
     if (!sum.present) {
@@ -430,11 +482,12 @@ class Network {
     const int e = std::ilogb(peak) + 1;
     const double factor = std::ldexp(1.0, -e);
     const Reduction reduction = program_.reduction;
-    for (Index c = 0; c < gradient.plane.channels(); ++c) {
+    const Index channels = program_.values[0].channels, step = layout_.step(channels);
+    for (Index c = 0; c < channels; ++c) {
       for (Index y = 0; y < r.height; ++y) {
-        const T* row = gradient.plane.row(c, y);
+        const T* row = layout_.row(gradient.plane, c, y);
         double* sums = image + y * r.width;
-        for (Index x = 0; x < r.width; ++x) sums[x] += reduced(reduction, static_cast<double>(row[x]) * factor);
+        for (Index x = 0; x < r.width; ++x) sums[x] += reduced(reduction, static_cast<double>(row[x * step]) * factor);
       }
     }
     if (reduction == Reduction::rms) {
@@ -480,6 +533,8 @@ class Network {
     plane.reshape(channels, rect, margin_, limit_);
     return plane;
   }
+
+  Plane<T> zeros(const Value& value) { return zeros(layout_.planes(value), layout_.rect(value)); }
 
   Plane<T> zeros(Index channels, const Rect& rect) {
     Plane<T> zero = plane(channels, rect);
@@ -566,6 +621,9 @@ class Network {
   Index limit_;
   Sharing sharing_;
   const Kernels<T>& kernels_;
+  Layout<T> layout_;
+  Blended<T> blended_;
+  Pooled<T> pooled_;
   std::vector<Scaled<T>> values_, gradients_;
   std::vector<int> readers_, left_;
   std::vector<Step> steps_;
