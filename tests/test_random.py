@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+from typing import Any
 
 import mpmath
 import numpy as np
 import pytest
 
 from erffast import _core
+from instruction_sets import SETS
 
 # Salmon, Moraes, Dror and Shaw publish these with Random123: counter, key, answer.
 KNOWN = [
@@ -58,6 +62,36 @@ def test_normals_are_those_of_box_and_muller_to_two_units_in_the_last_place() ->
                 value = float(found[2 * index + j]) if 2 * index + j < n else float(true)
                 worst = max(worst, float(abs(value - true)) / math.ulp(float(true)))
     assert worst < 3  # 2 for the radius and the angle together, and the rounding of their product
+
+
+PLACES = [(0, 1_000_000), (1, 999_999), (3, 17), (2**32 - 5, 33), *((7, n) for n in range(19))]  # first pair, numbers
+
+
+@pytest.mark.parametrize("make", [_core.normals, _core.uniforms], ids=["normals", "uniforms"])
+def test_rows_are_the_numbers_that_are_defined_one_by_one(make: Any) -> None:
+    """Bit for bit: vectors of any width, what is left over at their end, and counters whose upper half changes."""
+    for pair, n in PLACES:
+        row, defined_row = (make(2**64 - 3, 2**32 - 2, 8, "input", n, pair=pair, one_by_one=one) for one in (False, True))
+        assert len(row) == n
+        assert np.array_equal(row, defined_row)
+
+
+NUMBERS = """
+import hashlib, json, erffast as ef
+from erffast import _core
+rows = [make(5, 6, 7, "weight", 100_001, pair=9) for make in (_core.normals, _core.uniforms)]
+print(json.dumps([ef.build_info()["instruction_set"], [hashlib.sha256(row.tobytes()).hexdigest() for row in rows]]))
+"""
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_numbers_are_the_same_with_every_instruction_set(name: str, run_python: Any) -> None:
+    done = run_python(NUMBERS, fails=True, ERFFAST_CPU_ISA=name)
+    if f"ERFFAST_CPU_ISA={name} is not supported by this machine" in done.stderr:
+        pytest.skip(f"this machine has no {name}")
+    assert done.returncode == 0, done.stderr
+    rows = [make(5, 6, 7, "weight", 100_001, pair=9, one_by_one=True) for make in (_core.normals, _core.uniforms)]
+    assert json.loads(done.stdout) == [name, [hashlib.sha256(row.tobytes()).hexdigest() for row in rows]]
 
 
 def test_normals_have_the_moments_of_normals() -> None:

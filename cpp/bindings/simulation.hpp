@@ -7,7 +7,7 @@
 #include <string>
 
 #include "arrays.hpp"
-#include "erffast/philox.hpp"
+#include "erffast/kernels.hpp"
 #include "erffast/simulate.hpp"
 #include "reporter.hpp"
 
@@ -183,12 +183,19 @@ py::tuple run_simulate(const py::list& values, const py::list& operations, const
   return py::make_tuple(images, exponents, fates, borders, rounding);
 }
 
-inline Array<double> run_random(std::uint64_t seed, std::uint32_t draw, std::uint32_t layer, const std::string& purpose, Index n, bool normal) {
-  require(n >= 0, "n must not be negative");
+// Elements [2 pair, 2 pair + n) of a stream: by the kernels, or, `one_by_one`, as they are defined.
+inline Array<double> run_random(std::uint64_t seed, std::uint32_t draw, std::uint32_t layer, const std::string& purpose, Index n, Index pair,
+                                bool one_by_one, bool normal) {
+  require(n >= 0 && pair >= 0, "n and pair must not be negative");
   const Stream stream{seed, draw, layer, named<Purpose>(py::str(purpose), {{"weight", Purpose::weight}, {"input", Purpose::input}, {"mask", Purpose::mask}})};
   Array<double> out(n);
   double* values = out.mutable_data();
-  each_random(stream, n, normal ? normals_of : uniforms_of, [&](Index i, double value) { values[i] = value; });
+  if (one_by_one) {
+    each_random(stream, pair, n, normal ? normals_of : uniforms_of, [&](Index i, double value) { values[i] = value; });
+  } else {
+    const RandomKernels& kernels = *kernel_table().random;
+    (normal ? kernels.normals : kernels.uniforms)(values, stream, pair, n);
+  }
   return out;
 }
 
@@ -199,12 +206,13 @@ inline void bind_simulation(py::module_& m) {
   };
   define("simulate_f32", &run_simulate<float>);
   define("simulate_f64", &run_simulate<double>);
-  m.def("normals", [](std::uint64_t seed, std::uint32_t draw, std::uint32_t layer, const std::string& purpose, Index n) {
-    return run_random(seed, draw, layer, purpose, n, true);
-  }, py::arg("seed"), py::arg("draw"), py::arg("layer"), py::arg("purpose"), py::arg("n"));
-  m.def("uniforms", [](std::uint64_t seed, std::uint32_t draw, std::uint32_t layer, const std::string& purpose, Index n) {
-    return run_random(seed, draw, layer, purpose, n, false);
-  }, py::arg("seed"), py::arg("draw"), py::arg("layer"), py::arg("purpose"), py::arg("n"));
+  const auto define_random = [&](const char* name, bool normal) {
+    m.def(name, [normal](std::uint64_t seed, std::uint32_t draw, std::uint32_t layer, const std::string& purpose, Index n, Index pair, bool one_by_one) {
+      return run_random(seed, draw, layer, purpose, n, pair, one_by_one, normal);
+    }, py::arg("seed"), py::arg("draw"), py::arg("layer"), py::arg("purpose"), py::arg("n"), py::arg("pair") = 0, py::arg("one_by_one") = false);
+  };
+  define_random("normals", true);
+  define_random("uniforms", false);
   m.def("philox", [](const std::array<std::uint32_t, 4>& counter, std::uint64_t key) {
     const Words words = philox({{counter[0], counter[1], counter[2], counter[3]}}, key);
     return std::array<std::uint32_t, 4>{words.w[0], words.w[1], words.w[2], words.w[3]};

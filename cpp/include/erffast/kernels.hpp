@@ -3,6 +3,7 @@
 
 #include "erffast/band_kernels.hpp"
 #include "erffast/profile_kernels.hpp"
+#include "erffast/random_kernels.hpp"
 #include "erffast/spectral_kernels.hpp"
 #include "erffast/step.hpp"
 
@@ -142,6 +143,7 @@ struct KernelTable {
   const BandKernels* band;
   const PeakKernels* peak;
   const ProfileKernels* profile;
+  const RandomKernels* random;
   Kernels<float> f32;
   Kernels<double> f64;
 };

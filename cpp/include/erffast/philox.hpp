@@ -3,6 +3,8 @@
 // Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). Integers are the same
 // everywhere. Normals are made of them by Box and Muller's formula, with a logarithm and a sine of their own in double precision:
 // products and sums that nothing contracts, so that they too are the same bits wherever this is compiled without contraction.
+//
+// This is the definition, one number after the other; rows of them come from cpp/src/kernels/random.inl, bit for bit the same.
 #pragma once
 
 #include <bit>
@@ -51,24 +53,30 @@ constexpr double uniform_of(std::uint32_t low, std::uint32_t high) {
   return (static_cast<double>(bits >> 12) + 0.5) * 0x1p-52;
 }
 
+// Series, from their last term on. Not `inline`: the kernels, which take the same numbers, must have no symbol in common.
+constexpr double log_series[] = {1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3};
+constexpr double cosine_series[] = {-1.0 / 6402373705728000, 1.0 / 20922789888000, -1.0 / 87178291200, 1.0 / 479001600,  // 18! ..
+                                    -1.0 / 3628800, 1.0 / 40320, -1.0 / 720, 1.0 / 24, -0.5, 1};
+constexpr double sine_series[] = {-1.0 / 121645100408832000, 1.0 / 355687428096000, -1.0 / 1307674368000, 1.0 / 6227020800,  // 19! ..
+                                  -1.0 / 39916800, 1.0 / 362880, -1.0 / 5040, 1.0 / 120, -1.0 / 6};
+constexpr std::uint64_t root_half_bits = 0x3FE6A09E667F3BCD;                    // of sqrt(1/2)
+constexpr double ln2_high = 0x1.62e42fefa3p-1, ln2_low = 0x1.3de6af278ece6p-42;  // an exponent times the first is exact: it has 41 bits
+constexpr double quarter_turn = 0x1.921fb54442d18p+0;
+
+template <int N>
+double polynomial(const double (&series)[N], double z) {
+  double sum = series[0];
+  for (int k = 1; k < N; ++k) sum = sum * z + series[k];
+  return sum;
+}
+
 // The natural logarithm of a normal number, to 2 ulp: of the mantissa m in [sqrt(1/2), sqrt 2) by 2 atanh((m - 1) / (m + 1)).
 inline double log_of(double x) {
-  const std::uint64_t bits = std::bit_cast<std::uint64_t>(x) - 0x3FE6A09E667F3BCD;  // sqrt(1/2)
+  const std::uint64_t bits = std::bit_cast<std::uint64_t>(x) - root_half_bits;
   const double e = static_cast<double>(static_cast<std::int64_t>(bits) >> 52);
-  const double m = std::bit_cast<double>((bits & 0x000FFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD);
+  const double m = std::bit_cast<double>((bits & 0x000FFFFFFFFFFFFF) + root_half_bits);
   const double s = (m - 1) / (m + 1), z = s * s;
-  double sum = 1.0 / 21;
-  sum = sum * z + 1.0 / 19;
-  sum = sum * z + 1.0 / 17;
-  sum = sum * z + 1.0 / 15;
-  sum = sum * z + 1.0 / 13;
-  sum = sum * z + 1.0 / 11;
-  sum = sum * z + 1.0 / 9;
-  sum = sum * z + 1.0 / 7;
-  sum = sum * z + 1.0 / 5;
-  sum = sum * z + 1.0 / 3;
-  constexpr double ln2_high = 0x1.62e42fefa3p-1, ln2_low = 0x1.3de6af278ece6p-42;  // e times the first is exact: it has 41 bits
-  return e * ln2_high + (e * ln2_low + 2 * (s + s * (z * sum)));
+  return e * ln2_high + (e * ln2_low + 2 * (s + s * (z * polynomial(log_series, z))));
 }
 
 struct CosineSine {
@@ -78,28 +86,8 @@ struct CosineSine {
 // Of 2 pi u, u in (0, 1), to 2 ulp: by Taylor's series within an eighth of a turn.
 inline CosineSine circle_of(double u) {
   const double quarters = std::floor(4 * u + 0.5);
-  const double t = (4 * u - quarters) * 0x1.921fb54442d18p+0;  // the difference is exact; pi / 2
-  const double z = t * t;
-  double c = -1.0 / 6402373705728000;  // 18!
-  c = c * z + 1.0 / 20922789888000;
-  c = c * z - 1.0 / 87178291200;
-  c = c * z + 1.0 / 479001600;
-  c = c * z - 1.0 / 3628800;
-  c = c * z + 1.0 / 40320;
-  c = c * z - 1.0 / 720;
-  c = c * z + 1.0 / 24;
-  c = c * z - 0.5;
-  c = c * z + 1;
-  double s = -1.0 / 121645100408832000;  // 19!
-  s = s * z + 1.0 / 355687428096000;
-  s = s * z - 1.0 / 1307674368000;
-  s = s * z + 1.0 / 6227020800;
-  s = s * z - 1.0 / 39916800;
-  s = s * z + 1.0 / 362880;
-  s = s * z - 1.0 / 5040;
-  s = s * z + 1.0 / 120;
-  s = s * z - 1.0 / 6;
-  s = t + t * (z * s);
+  const double t = (4 * u - quarters) * quarter_turn;  // the difference is exact
+  const double z = t * t, c = polynomial(cosine_series, z), s = t + t * (z * polynomial(sine_series, z));
   switch (static_cast<int>(quarters) & 3) {
     case 0: return {c, s};
     case 1: return {-s, c};
@@ -123,13 +111,13 @@ inline Pair uniforms_of(const Words& words) {
   return {uniform_of(words.w[0], words.w[1]), uniform_of(words.w[2], words.w[3])};
 }
 
-// visit(i, value) for i in [0, n), two at a time.
+// visit(i, value) for i in [0, n), of elements 2 pair and on, two at a time.
 template <class Make, class Visit>
-void each_random(const Stream& stream, Index n, const Make& make, const Visit& visit) {
-  for (Index i = 0; i < n; i += 2) {
-    const Pair pair = make(stream.block(i / 2));
-    visit(i, pair.first);
-    if (i + 1 < n) visit(i + 1, pair.second);
+void each_random(const Stream& stream, Index pair, Index n, const Make& make, const Visit& visit) {
+  for (Index i = 0; i < n; i += 2, ++pair) {
+    const Pair made = make(stream.block(pair));
+    visit(i, made.first);
+    if (i + 1 < n) visit(i + 1, made.second);
   }
 }
 

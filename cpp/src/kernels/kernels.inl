@@ -322,8 +322,9 @@ extern const SpectralKernels ERFFAST_SPECTRAL;
 extern const BandKernels ERFFAST_BAND;
 extern const PeakKernels ERFFAST_PEAK;
 extern const ProfileKernels ERFFAST_PROFILE;
+extern const RandomKernels ERFFAST_RANDOM;
 extern const KernelTable ERFFAST_TABLE;
 const KernelTable ERFFAST_TABLE = {ERFFAST_ISA_NAME, &ERFFAST_EXACT, &ERFFAST_SPECTRAL, &ERFFAST_BAND, &ERFFAST_PEAK, &ERFFAST_PROFILE,
-                                   kernels_for<float>(), kernels_for<double>()};
+                                   &ERFFAST_RANDOM, kernels_for<float>(), kernels_for<double>()};
 
 }  // namespace erffast

@@ -82,7 +82,7 @@ template <class T>
 class Network {
  public:
   Network(const Program& program, Index limit, const Sharing& sharing)
-      : program_(program), limit_(limit), sharing_(sharing), kernels_(kernels_of<T>(kernel_table())), layout_(side_by_side(program)),
+      : program_(program), limit_(limit), sharing_(sharing), kernels_(kernels_of<T>(kernel_table())), random_(*kernel_table().random), layout_(side_by_side(program)),
         blended_(layout_), pooled_(layout_), values_(program.values.size()), gradients_(program.values.size()),
         readers_(program.values.size()), steps_(program.operations.size(), Step(layout_)), scratch_(static_cast<std::size_t>(sharing.size())) {
     Index widest = 1;
@@ -155,8 +155,10 @@ class Network {
     step.exponent = 0;
     T* weights = step.weights.data();
     if (op.weights == nullptr) {
-      const Stream numbers = stream(&op, Purpose::weight);
-      fill(n, [&](Index i, double normal) { weights[i] = static_cast<T>(normal * op.spread[i % taps]); }, numbers, normals_of);
+      fill(n, stream(&op, Purpose::weight), random_.normals, [&](Index first, Index count, const double* normals) {
+        Index tap = first % taps;
+        for (Index i = 0; i < count; ++i, tap = tap + 1 < taps ? tap + 1 : 0) weights[first + i] = static_cast<T>(normals[i] * op.spread[tap]);
+      });
       return nudge(step.weights);
     }
     const double* from = op.weights + (op.weight_draws == 1 ? 0 : index_ * n);
@@ -173,17 +175,19 @@ class Network {
     for (std::size_t i = 0; i < weights.size() && nudged_; ++i) weights[i] *= std::popcount(i * 0x9E3779B97F4A7C15) % 2 == 0 ? up : down;
   }
 
-  // A row of random numbers, shared out in pairs.
-  template <class Visit, class Make>
-  void fill(Index n, const Visit& visit, const Stream& numbers, const Make& make) {
-    constexpr Index work = 40;  // multiply-adds that a pair takes the time of
-    sharing_.template largest<T>((n + 1) / 2, 1024, (n + 1) / 2 * work, [&](int, Index first, Index last, const auto& poll) {
-      for (Index pair = first; pair < last; ++pair) {
-        const Pair made = make(numbers.block(pair));
-        visit(2 * pair, made.first);
-        if (2 * pair + 1 < n) visit(2 * pair + 1, made.second);
+  // The first n random numbers of a stream, shared out in pairs: visit(first, count, numbers).
+  template <class Visit>
+  void fill(Index n, const Stream& numbers, MakeRow make, const Visit& visit) {
+    constexpr Index work = 20;          // multiply-adds that a pair takes the time of
+    constexpr Index pairs_at_once = 256;  // they stay in the first-level cache
+    sharing_.template largest<T>((n + 1) / 2, 4 * pairs_at_once, (n + 1) / 2 * work, [&](int, Index pair, Index last, const auto& poll) {
+      double made[2 * pairs_at_once];
+      for (; pair < last; pair += pairs_at_once) {
+        const Index count = std::min(2 * std::min(pairs_at_once, last - pair), n - 2 * pair);
+        make(made, numbers, pair, count);
+        visit(2 * pair, count, made);
+        if (!poll(count / 2 * work)) break;
       }
-      poll((last - first) * work);
       return T(0);
     });
   }
@@ -204,16 +208,24 @@ class Network {
     Scaled<T>& input = values_[0];
     const Value& value = program_.values[0];
     input = {zeros(value), 0, true};
-    const Index width = value.rect.width, height = value.rect.height, n = value.channels * height * width, step = layout_.step(value.channels);
-    const auto pixel = [&](Index i) -> T& { return layout_.row(input.plane, i / width / height, i / width % height)[i % width * step]; };
-    const auto set = [&](Index i, double number) { pixel(i) = static_cast<T>(number); };
+    const Index n = value.channels * value.rect.height * value.rect.width;
+    const auto set = [&](Index first, Index count, const double* numbers) { set_pixels(value, input.plane, first, count, numbers); };
     switch (program_.filling) {
-      case Filling::normal: fill(n, set, stream(nullptr, Purpose::input), normals_of); break;
-      case Filling::uniform: fill(n, set, stream(nullptr, Purpose::input), uniforms_of); break;
-      case Filling::given: {
-        const double* from = program_.inputs + (program_.input_draws == 1 ? 0 : index_ * n);
-        for (Index i = 0; i < n; ++i) set(i, from[i]);
-      }
+      case Filling::normal: return fill(n, stream(nullptr, Purpose::input), random_.normals, set);
+      case Filling::uniform: return fill(n, stream(nullptr, Purpose::input), random_.uniforms, set);
+      case Filling::given: return set(0, n, program_.inputs + (program_.input_draws == 1 ? 0 : index_ * n));
+    }
+  }
+
+  // Pixels [first, first + n) of a map, counted along its rows, its columns of rows and its channels.
+  void set_pixels(const Value& value, Plane<T>& plane, Index first, Index n, const double* numbers) {
+    const Index width = value.rect.width, height = value.rect.height, step = layout_.step(value.channels);
+    for (const Index end = first + n; first < end;) {
+      const Index row = first / width, x = first % width, count = std::min(end - first, width - x);
+      T* to = layout_.row(plane, row / height, row % height) + x * step;
+      for (Index i = 0; i < count; ++i) to[i * step] = static_cast<T>(numbers[i]);
+      first += count;
+      numbers += count;
     }
   }
 
@@ -308,7 +320,9 @@ class Network {
     const Value& value = program_.values[op.out];
     const Index width = value.rect.width, height = value.rect.height, pitch = layout_.pitch(value.channels), n = value.channels * height * width;
     std::vector<unsigned char> kept(static_cast<std::size_t>(n));
-    fill(n, [&](Index i, double number) { kept[static_cast<std::size_t>(i)] = number >= op.number; }, stream(&op, Purpose::mask), uniforms_of);
+    fill(n, stream(&op, Purpose::mask), random_.uniforms, [&](Index first, Index count, const double* numbers) {
+      for (Index i = 0; i < count; ++i) kept[static_cast<std::size_t>(first + i)] = numbers[i] >= op.number;
+    });
     gate.clear();
     gate.decide(plane, static_cast<T>(1 / (1 - op.number)), T(0), [&](Index i, T) {
       const Index channel = i % pitch, pixel = i / pitch;
@@ -621,6 +635,7 @@ class Network {
   Index limit_;
   Sharing sharing_;
   const Kernels<T>& kernels_;
+  const RandomKernels& random_;
   Layout<T> layout_;
   Blended<T> blended_;
   Pooled<T> pooled_;
