@@ -1,6 +1,8 @@
 // The inner loops, compiled once per instruction set and reached through one table chosen at load.
 #pragma once
 
+#include <cstdint>
+
 #include "erffast/band_kernels.hpp"
 #include "erffast/profile_kernels.hpp"
 #include "erffast/random_kernels.hpp"
@@ -83,6 +85,10 @@ struct Kernels {
   // By the number of kernel rows, 1 to `most_kernel_rows`. Every sum is the chain of fused multiply-adds that `fir` makes of the same taps.
   void (*rows[most_kernel_rows + 1])(const Rows<T>& rows);
   void (*blend)(const Blend<T>& blend);
+  // A bit for each value, x mod 8 of bits[x / 8]: whether it is positive. Up to 7 values past n are read, and their bits written.
+  void (*positive)(std::uint8_t* bits, const T* values, Index n);
+  // values[x] *= its bit ? open : shut; up to 7 values past n too.
+  void (*gate)(T* values, const std::uint8_t* bits, T open, T shut, Index n);
 };
 
 // Kernels folded about their centres, for sums with real cosines and sines. The response of a layer at a frequency is

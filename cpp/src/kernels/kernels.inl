@@ -7,6 +7,10 @@
 
 #include "erffast/kernels.hpp"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace erffast {
 namespace {
 
@@ -308,11 +312,56 @@ void blend(const Blend<T>& b) {
   }
 }
 
+// Bit j: whether lane j is positive.
+template <class T>
+inline unsigned positive_lanes(typename Vector<T>::type v) {
+#if defined(__x86_64__) && ERFFAST_VECTOR_BYTES == 32
+  if constexpr (sizeof(T) == 4) return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps((__m256)v, _mm256_setzero_ps(), _CMP_GT_OQ)));
+  else return static_cast<unsigned>(_mm256_movemask_pd(_mm256_cmp_pd((__m256d)v, _mm256_setzero_pd(), _CMP_GT_OQ)));
+#elif defined(__x86_64__)
+  if constexpr (sizeof(T) == 4) return static_cast<unsigned>(_mm_movemask_ps(_mm_cmpgt_ps((__m128)v, _mm_setzero_ps())));
+  else return static_cast<unsigned>(_mm_movemask_pd(_mm_cmpgt_pd((__m128d)v, _mm_setzero_pd())));
+#else
+  unsigned bits = 0;
+  for (int j = 0; j < Vector<T>::lanes; ++j) bits |= static_cast<unsigned>(v[j] > 0) << j;
+  return bits;
+#endif
+}
+
+template <class T>
+void positive(std::uint8_t* bits, const T* values, Index n) {
+  constexpr int lanes = static_cast<int>(Vector<T>::lanes);
+  for (Index x = 0; x < n; x += 8) {
+    unsigned byte = 0;
+#pragma GCC unroll 4
+    for (int j = 0; j < 8; j += lanes) byte |= positive_lanes<T>(load<T>(values + x + j)) << j;
+    bits[x / 8] = static_cast<std::uint8_t>(byte);
+  }
+}
+
+template <class T>
+void gate(T* values, const std::uint8_t* bits, T open, T shut, Index n) {
+  using V = typename Vector<T>::type;
+  using I = decltype(V{} > V{});  // whole numbers of the same width
+  constexpr int lanes = static_cast<int>(Vector<T>::lanes);
+  const V opens = open - V{}, shuts = shut - V{};
+  I bit[8 / lanes];
+  for (int j = 0; j < 8; ++j) bit[j / lanes][j % lanes] = 1 << j;
+  for (Index x = 0; x < n; x += 8) {
+    const I byte = bits[x / 8] - I{};
+#pragma GCC unroll 4
+    for (int j = 0; j < 8; j += lanes) {
+      const V factor = (byte & bit[j / lanes]) != 0 ? opens : shuts;
+      store<T>(values + x + j, load<T>(values + x + j) * factor);
+    }
+  }
+}
+
 template <class T>
 constexpr Kernels<T> kernels_for() {
   return {fir<T>, max_abs<T>, sum<T>, sum_of_squares<T>, scaled<T>, tile<T>,
           {nullptr, rows_of<T, 1>, rows_of<T, 2>, rows_of<T, 3>, rows_of<T, 4>, rows_of<T, 5>, rows_of<T, 6>, rows_of<T, 7>},
-          blend<T>};
+          blend<T>, positive<T>, gate<T>};
 }
 
 }  // namespace

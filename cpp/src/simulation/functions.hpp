@@ -16,10 +16,9 @@ constexpr bool scale_free(Function f) { return f == Function::relu || f == Funct
 // Applies the function to all pixels and keeps its derivatives.
 template <class T>
 void activate(Function function, Plane<T>& plane, Gate<T>& gate) {
-  const auto positive = [](Index, T v) { return v > 0; };
   switch (function) {
-    case Function::relu: return gate.decide(plane, T(1), T(0), positive);
-    case Function::leaky_relu: return gate.decide(plane, T(1), static_cast<T>(leaky_slope), positive);
+    case Function::relu: return gate.open_positive(plane, T(0));
+    case Function::leaky_relu: return gate.open_positive(plane, static_cast<T>(leaky_slope));
     case Function::tanh:
       return gate.differentiate(plane, [](T& v) {
         v = std::tanh(v);

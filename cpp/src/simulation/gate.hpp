@@ -1,6 +1,7 @@
 // What a pixel's gradient is multiplied by on its way back through an activation or a dropout.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -9,32 +10,35 @@
 namespace erffast::simulation {
 
 // A factor for each pixel of all channels. Gates of two values, those of ReLU and of dropout, take a bit a pixel, for a deep network
-// has many: 32 rows share a row of words. Others take a number.
+// has many: rows of whole bytes. Others take a number.
 template <class T>
 class Gate {
  public:
-  // Factors `open` and `shut`: gate[c][y][x] = opens(pixel) ? open : shut. The pixels themselves are multiplied by them too.
+  // Factors 1 for positive pixels and `shut` for others. The pixels themselves are multiplied by them too.
+  void open_positive(Plane<T>& plane, T shut) {
+    start(plane, T(1), shut);
+    each_row(plane, [&](Index r, T* row) {
+      kernels().positive(bits_of(r), row, width_);
+      kernels().gate(row, bits_of(r), open_, shut_, width_);
+    });
+  }
+
+  // Factors `open` and `shut`: gate[c][y][x] = opens((c * rows + y) * columns + x) ? open : shut; the pixels are multiplied too.
   template <class Opens>
   void decide(Plane<T>& plane, T open, T shut, const Opens& opens) {
-    open_ = open;
-    shut_ = shut;
-    width_ = plane.rect().width;
-    const Index rows = plane.channels() * plane.rect().height;
-    bits_.assign(static_cast<std::size_t>((rows + 31) / 32 * width_), 0);
+    start(plane, open, shut);
     each_row(plane, [&](Index r, T* row) {
-      std::uint32_t* words = words_of(r);
-      const std::uint32_t bit = std::uint32_t{1} << (r % 32);
-      for (Index x = 0; x < width_; ++x) {
-        const bool on = opens(r * width_ + x, row[x]);
-        words[x] |= on ? bit : 0;
-        row[x] *= on ? open : shut;
-      }
+      std::uint8_t* bits = bits_of(r);
+      std::fill_n(bits, bytes_, std::uint8_t{0});
+      for (Index x = 0; x < width_; ++x) bits[x / 8] = static_cast<std::uint8_t>(bits[x / 8] | (opens(r * width_ + x) ? 1 << x % 8 : 0));
+      kernels().gate(row, bits, open_, shut_, width_);
     });
   }
 
   // Factors of any value: gate[c][y][x] = differentiate(pixel), which also changes the pixel.
   template <class Differentiate>
   void differentiate(Plane<T>& plane, const Differentiate& differentiate) {
+    bits_.clear();
     width_ = plane.rect().width;
     factors_.resize(static_cast<std::size_t>(plane.channels() * plane.rect().height * width_));
     each_row(plane, [&](Index r, T* row) {
@@ -45,24 +49,23 @@ class Gate {
   // Multiplies gradients of the same rectangle.
   void apply(Plane<T>& plane) const {
     each_row(plane, [&](Index r, T* row) {
-      if (bits_.empty()) {
-        for (Index x = 0; x < width_; ++x) row[x] *= factors_[static_cast<std::size_t>(r * width_ + x)];
-      } else {
-        const std::uint32_t* words = const_cast<Gate*>(this)->words_of(r);
-        const std::uint32_t bit = std::uint32_t{1} << (r % 32);
-        for (Index x = 0; x < width_; ++x) row[x] *= (words[x] & bit) != 0 ? open_ : shut_;
-      }
+      if (!bits_.empty()) return kernels().gate(row, bits_.data() + r * bytes_, open_, shut_, width_);
+      for (Index x = 0; x < width_; ++x) row[x] *= factors_[static_cast<std::size_t>(r * width_ + x)];
     });
   }
 
-  // Forgets the factors and keeps the room.
-  void clear() {
-    bits_.clear();
-    factors_.clear();
+ private:
+  void start(const Plane<T>& plane, T open, T shut) {
+    open_ = open;
+    shut_ = shut;
+    width_ = plane.rect().width;
+    bytes_ = (width_ + 7) / 8;
+    bits_.resize(static_cast<std::size_t>(plane.channels() * plane.rect().height * bytes_));
   }
 
- private:
-  std::uint32_t* words_of(Index r) { return bits_.data() + r / 32 * width_; }
+  static const Kernels<T>& kernels() { return kernels_of<T>(kernel_table()); }
+
+  std::uint8_t* bits_of(Index r) { return bits_.data() + r * bytes_; }
 
   template <class Visit>
   static void each_row(Plane<T>& plane, const Visit& visit) {
@@ -73,8 +76,8 @@ class Gate {
   }
 
   T open_ = 1, shut_ = 0;
-  Index width_ = 0;
-  std::vector<std::uint32_t> bits_;
+  Index width_ = 0, bytes_ = 0;  // of a row
+  std::vector<std::uint8_t> bits_;
   std::vector<T> factors_;
 };
 

@@ -258,7 +258,6 @@ class Network {
           out.exponent = 0;
           if (!std::isfinite(largest(out.plane))) return false;
         }
-        step.gate.clear();
         activate(op.function, out.plane, step.gate);
         break;
       }
@@ -323,10 +322,9 @@ class Network {
     fill(n, stream(&op, Purpose::mask), random_.uniforms, [&](Index first, Index count, const double* numbers) {
       for (Index i = 0; i < count; ++i) kept[static_cast<std::size_t>(first + i)] = numbers[i] >= op.number;
     });
-    gate.clear();
-    gate.decide(plane, static_cast<T>(1 / (1 - op.number)), T(0), [&](Index i, T) {
-      const Index channel = i % pitch, pixel = i / pitch;
+    gate.decide(plane, static_cast<T>(1 / (1 - op.number)), T(0), [&](Index i) {
       if (!layout_.channels_last()) return kept[static_cast<std::size_t>(i)] != 0;
+      const Index channel = i % pitch, pixel = i / pitch;
       return channel < value.channels && kept[static_cast<std::size_t>(channel * height * width + pixel)] != 0;
     });
   }
