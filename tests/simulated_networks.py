@@ -56,7 +56,9 @@ def between(rng: np.random.Generator, ndim: int, *, padded: bool) -> Layer:
 class Torch:
     """One draw of a network on the map that it sees, in torch, float64."""
 
-    def __init__(self, net: Stack, size: tuple[int, ...], unit: tuple[int, ...], seed: int, draw: int, *, inputs: Array | None = None) -> None:
+    def __init__(
+        self, net: Stack, size: tuple[int, ...], unit: tuple[int, ...], seed: int, draw: int, *, inputs: Array | None = None
+    ) -> None:
         channels = inputs.shape[0] if inputs is not None else 1
         self.program = program_of(net, unit, size, channels, lambda layer, index, given: layer.channels or layer.groups)
         self.seed, self.draw, self.ndim = seed, draw, net.ndim
@@ -107,4 +109,3 @@ class Torch:
         kept = _core.uniforms(self.seed, self.draw, made.number, "mask", int(np.prod(shape))).reshape(shape) >= layer.rate
         mask[(0, slice(None), *[slice(a, b + 1) for a, b in zip(low, high, strict=True)])] = torch.tensor(kept / (1 - layer.rate))
         return x * mask
-
