@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from erffast import _core
-from erffast.layers import Activation, AvgPool, Conv, Dropout, Layer, MaxPool, Scale, Stack
+from erffast.layers import Activation, AvgPool, Conv, Dropout, Layer, MaxPool, Residual, Scale, Stack
 from erffast.simulation.program import program_of
 
 Array = NDArray[np.float64]
@@ -33,6 +33,20 @@ def random_network(rng: np.random.Generator, ndim: int, *, padded: bool, wide: b
         for _ in range(int(rng.integers(0, 3))):
             layers.append(between(rng, ndim, padded=padded))
     return Stack(layers, ndim=ndim)  # type: ignore[arg-type]
+
+
+def residual_network(rng: np.random.Generator, *, wide: bool) -> Stack:
+    """Blocks with skip connections, one of them with a stride and one within another."""
+    first, second = (int(c) for c in rng.integers(9, 18, 2)) if wide else (int(c) for c in rng.integers(1, 5, 2))
+
+    def block(channels: int, stride: int = 1, inner: Layer | None = None) -> Residual:
+        kernel, act = int(rng.choice([1, 3, 5])), Activation(str(rng.choice(ACTIVATIONS)))
+        body = [Conv(3, padding=1, stride=stride, channels=channels), act, *([inner] if inner else [])]
+        shortcut = None if stride == 1 else Conv(kernel, stride=stride, padding=kernel // 2, channels=channels)
+        return Residual([*body, Conv(kernel, padding=kernel // 2, channels=channels)], shortcut)
+
+    layers = [Conv(3, padding=1, channels=first), block(first), Activation("relu"), block(second, 2), block(second, inner=block(second))]
+    return Stack([*layers, Dropout(0.2), MaxPool(2), Conv(2, channels=2)])
 
 
 def between(rng: np.random.Generator, ndim: int, *, padded: bool) -> Layer:

@@ -16,7 +16,7 @@ from erffast import _core, geometry
 from erffast.layers import Conv, Stack
 
 torch = pytest.importorskip("torch")
-from simulated_networks import ACTIVATIONS, Torch, random_network  # noqa: E402
+from simulated_networks import ACTIVATIONS, Torch, random_network, residual_network  # noqa: E402
 
 
 def on_map(erf: ef.ERF, draw: int, size: tuple[int, ...]) -> NDArray[np.float64]:
@@ -60,6 +60,17 @@ def test_random_networks_equal_automatic_differentiation(batch: int, wide: bool)
         assert worst < 1e-10, (str(net), size, unit)
         compared += alive
     assert compared > 20
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["few channels", "many channels"])
+@pytest.mark.parametrize("case", range(12))
+def test_skip_connections_equal_automatic_differentiation(case: int, wide: bool) -> None:
+    rng = np.random.default_rng(case)
+    net, size = residual_network(rng, wide=wide), tuple(int(s) for s in rng.integers(14, 22, 2))
+    unit = tuple(int(rng.integers(0, n)) for n in geometry.output_size(net, size))
+    worst, alive = compare(net, size, unit, case, 2)
+    assert worst < 1e-10
+    assert alive or not wide
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
