@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from erffast import _core
-from erffast.layers import Activation, AvgPool, Conv, Dropout, Layer, MaxPool, Scale, Stack
+from erffast.layers import Activation, AvgPool, Conv, Dropout, Layer, MaxPool, Residual, Scale, Stack
 from erffast.simulation.program import program_of
 
 Array = NDArray[np.float64]
@@ -35,6 +35,20 @@ def random_network(rng: np.random.Generator, ndim: int, *, padded: bool, wide: b
     return Stack(layers, ndim=ndim)  # type: ignore[arg-type]
 
 
+def residual_network(rng: np.random.Generator, *, wide: bool) -> Stack:
+    """Blocks with skip connections, one of them with a stride and one within another."""
+    first, second = (int(c) for c in rng.integers(9, 18, 2)) if wide else (int(c) for c in rng.integers(1, 5, 2))
+
+    def block(channels: int, stride: int = 1, inner: Layer | None = None) -> Residual:
+        kernel, act = int(rng.choice([1, 3, 5])), Activation(str(rng.choice(ACTIVATIONS)))
+        body = [Conv(3, padding=1, stride=stride, channels=channels), act, *([inner] if inner else [])]
+        shortcut = None if stride == 1 else Conv(kernel, stride=stride, padding=kernel // 2, channels=channels)
+        return Residual([*body, Conv(kernel, padding=kernel // 2, channels=channels)], shortcut)
+
+    layers = [Conv(3, padding=1, channels=first), block(first), Activation("relu"), block(second, 2), block(second, inner=block(second))]
+    return Stack([*layers, Dropout(0.2), MaxPool(2), Conv(2, channels=2)])
+
+
 def between(rng: np.random.Generator, ndim: int, *, padded: bool) -> Layer:
     """A layer that keeps the channels."""
     kind = int(rng.integers(0, 6))
@@ -56,7 +70,9 @@ def between(rng: np.random.Generator, ndim: int, *, padded: bool) -> Layer:
 class Torch:
     """One draw of a network on the map that it sees, in torch, float64."""
 
-    def __init__(self, net: Stack, size: tuple[int, ...], unit: tuple[int, ...], seed: int, draw: int, *, inputs: Array | None = None) -> None:
+    def __init__(
+        self, net: Stack, size: tuple[int, ...], unit: tuple[int, ...], seed: int, draw: int, *, inputs: Array | None = None
+    ) -> None:
         channels = inputs.shape[0] if inputs is not None else 1
         self.program = program_of(net, unit, size, channels, lambda layer, index, given: layer.channels or layer.groups)
         self.seed, self.draw, self.ndim = seed, draw, net.ndim
@@ -107,4 +123,3 @@ class Torch:
         kept = _core.uniforms(self.seed, self.draw, made.number, "mask", int(np.prod(shape))).reshape(shape) >= layer.rate
         mask[(0, slice(None), *[slice(a, b + 1) for a, b in zip(low, high, strict=True)])] = torch.tensor(kept / (1 - layer.rate))
         return x * mask
-

@@ -15,7 +15,7 @@ import erffast as ef
 CONTRACT = Path(__file__).with_name("api_contract.pyi")
 AGREED = Path(__file__).parents[2] / "shared" / "api.pyi"  # where the contract is kept beside the tree
 
-LATER_FUNCTIONS = ("simulate", "measure", "from_torch", "from_onnx")
+LATER_FUNCTIONS = ("measure", "from_torch", "from_onnx")
 LATER_LAYERS = ("ConvTranspose", "GlobalPool", "Upsample", "Branches")
 
 # Layers that the contract describes in a comment.

@@ -16,7 +16,7 @@ from erffast import _core, geometry
 from erffast.layers import Conv, Stack
 
 torch = pytest.importorskip("torch")
-from simulated_networks import ACTIVATIONS, Torch, random_network  # noqa: E402
+from simulated_networks import ACTIVATIONS, Torch, random_network, residual_network  # noqa: E402
 
 
 def on_map(erf: ef.ERF, draw: int, size: tuple[int, ...]) -> NDArray[np.float64]:
@@ -60,6 +60,17 @@ def test_random_networks_equal_automatic_differentiation(batch: int, wide: bool)
         assert worst < 1e-10, (str(net), size, unit)
         compared += alive
     assert compared > 20
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["few channels", "many channels"])
+@pytest.mark.parametrize("case", range(12))
+def test_skip_connections_equal_automatic_differentiation(case: int, wide: bool) -> None:
+    rng = np.random.default_rng(case)
+    net, size = residual_network(rng, wide=wide), tuple(int(s) for s in rng.integers(14, 22, 2))
+    unit = tuple(int(rng.integers(0, n)) for n in geometry.output_size(net, size))
+    worst, alive = compare(net, size, unit, case, 2)
+    assert worst < 1e-10
+    assert alive or not wide
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -114,7 +125,9 @@ def test_mean_square_is_the_variance_image(text: str, options: dict[str, Any]) -
     draws = 40_000
     simulated = ef.simulate(net, draws=draws, seed=11, **options)
     place = {name: value for name, value in options.items() if name in ("input_size", "unit")}
-    exact = ef.variance(ef.parse(text.replace(", relu", "").replace(", leaky_relu", "").replace(", dropout0.3", ""), ndim=1), window="full", **place)
+    exact = ef.variance(
+        ef.parse(text.replace(", relu", "").replace(", leaky_relu", "").replace(", dropout0.3", ""), ndim=1), window="full", **place
+    )
     assert simulated.origin == exact.origin
     mean, stderr = np.asarray(simulated), np.ldexp(np.asarray(simulated.stderr), int(simulated.exponent))
     shape = np.asarray(exact)
@@ -305,7 +318,9 @@ def test_derivatives_of_activations(name: str) -> None:
             true = float(DERIVATIVES[name](mpmath.mpf(value)))
         erf = ef.simulate(net, draws=1, weights=[np.ones(1), np.ones(1)], inputs=np.array([value]), reduction="signed")
         # below the smallest normal number all is zero; the derivative of tanh and SiLU is a difference in its tail
-        assert float(np.asarray(erf)[0]) == pytest.approx(true, rel=1e-12 if name != "tanh" else 1e-10, abs=1e-15 if name == "tanh" else 1e-300)
+        assert float(np.asarray(erf)[0]) == pytest.approx(
+            true, rel=1e-12 if name != "tanh" else 1e-10, abs=1e-15 if name == "tanh" else 1e-300
+        )
 
 
 ONE = ef.parse("conv3, relu, conv3")
@@ -348,7 +363,11 @@ def test_wrong_arguments_are_named(options: dict[str, Any], error: type[Exceptio
         (ef.parse("conv3, batchnorm, conv3"), NotImplementedError, "layer 1 (batchnorm): simulate() has no normalisation yet"),
         (ef.parse("conv3", ndim=3), NotImplementedError, "one and two dimensions"),
         (ef.parse("relu, relu"), ValueError, "needs a convolution or a pool"),
-        (Stack([Conv(3, channels=3), Conv(3, channels=4, groups=2)]), ValueError, "layer 1 (conv3) has 2 groups, but its input has 3 channels"),
+        (
+            Stack([Conv(3, channels=3), Conv(3, channels=4, groups=2)]),
+            ValueError,
+            "layer 1 (conv3) has 2 groups, but its input has 3 channels",
+        ),
         (Stack([]), ValueError, "the network is empty"),
     ],
     ids=["norm", "3-D", "no window", "groups", "empty"],
@@ -361,7 +380,7 @@ def test_networks_that_cannot_be_simulated_are_named(net: Stack, error: type[Exc
 
 def test_memory_is_asked_for_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ERFFAST_MEMORY_LIMIT", "10M")
-    with pytest.raises(MemoryError, match="simulating 1 draws at a time needs .*, and 10 MiB are available"):
+    with pytest.raises(MemoryError, match=r"simulating 1 draw at a time needs .*, and 10 MiB are available"):
         ef.simulate(ef.parse("(conv3, relu) * 100"), draws=1, channels=64)
 
 

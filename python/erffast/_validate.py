@@ -105,7 +105,7 @@ def real(value: Any, name: str) -> float:
 
 
 def window(value: Any) -> Any:
-    """"auto", "full", or a size in pixels."""
+    """ "auto", "full", or a size in pixels."""
     if not isinstance(value, str):
         return integers(value, "window", least=1)
     if value not in ("auto", "full"):

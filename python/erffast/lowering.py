@@ -233,7 +233,7 @@ def _linear_gain(net: Stack) -> Decimal:
             elif isinstance(part, MaxPool) or (isinstance(part, Activation) and part.name != "identity"):
                 raise ValueError(
                     f"gradient() is for linear layers: the gradient of {part.label} depends on the input; "
-                    "use variance() for the expectation at random weights (simulate() and measure() come in a later version)"
+                    "use variance() for the expectation at random weights, or simulate() for random networks as they are"
                 )
             elif not isinstance(part, Conv | AvgPool | Activation | Norm | Dropout):
                 raise TypeError(f"gradient() does not know the layer {part.label}")

@@ -82,9 +82,7 @@ def _stacked(array: Array, runs: Sequence[Place], ndim: int) -> Weights | None:
     return Weights(draws, stacked=used.reshape(*used.shape[:2], 1, 1, *sides))
 
 
-def _one_by_one(
-    arrays: Sequence[Array], convs: Sequence[tuple[Conv, tuple[int, ...]]], *, chained: bool
-) -> tuple[list[Array], int | None]:
+def _one_by_one(arrays: Sequence[Array], convs: Sequence[tuple[Conv, tuple[int, ...]]], *, chained: bool) -> tuple[list[Array], int | None]:
     """`chained`: each takes the channels that the one before it gives."""
     result: list[Array] = []
     draws: int | None = None

@@ -29,7 +29,9 @@ class Part(NamedTuple):
     rounding: float  # estimated error of a gradient, relative to its peak
 
 
-def part_of(images: Array, exponents: NDArray[np.int64], fates: NDArray[np.uint8], rounding: float, *, normalise: bool, signed: bool) -> Part:
+def part_of(
+    images: Array, exponents: NDArray[np.int64], fates: NDArray[np.uint8], rounding: float, *, normalise: bool, signed: bool
+) -> Part:
     """The mean of the images [draws, *shape] of one part; `normalise`: of each brought to unit mass, dead draws left out."""
     dead, nonfinite = int((fates == 1).sum()), int((fates == 2).sum())
     used = fates == 0 if normalise else fates != 2

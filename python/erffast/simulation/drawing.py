@@ -108,9 +108,7 @@ def averaged(job: Job, draws: range) -> tuple[Part, float]:
 
 def summed(job: Job, drawn: Drawn) -> tuple[Part, float]:
     alive = drawn.fates == 0
-    part = part_of(
-        drawn.images, drawn.exponents, drawn.fates, drawn.rounding, normalise=job.normalise, signed=job.reduction == "signed"
-    )
+    part = part_of(drawn.images, drawn.exponents, drawn.fates, drawn.rounding, normalise=job.normalise, signed=job.reduction == "signed")
     return part, float(drawn.borders[alive].sum())
 
 
@@ -159,7 +157,9 @@ def require_memory(program: Program, job: Job, draws: int, threads: int) -> int:
     held = _most_held(program)
     image = 8 * draws * program.pixels(0) / program.channels
     needed = int(alone * (kept + size * (3 * largest + held)) + 3 * image)
-    return _backend.require_memory(needed, f"simulating {min(draws, alone)} draws at a time", "use fewer threads, a smaller map or dtype='float32'")
+    together = min(draws, alone)
+    what = f"simulating {together} draw{'s' if together > 1 else ''} at a time"
+    return _backend.require_memory(needed, what, "use fewer threads, a smaller map or dtype='float32'")
 
 
 def _most_held(program: Program) -> int:

@@ -36,7 +36,8 @@ class Inputs(NamedTuple):
         if self.images is None:
             return np.ones((1, channels, *(1, *[b - a + 1 for a, b in zip(low, high, strict=True)])[-2:]))
         some = self.images[:1] if len(self.images) == 1 else self.images[[d % len(self.images) for d in draws]]
-        cut = some[(..., *[slice(a, b + 1) for a, b in zip(low, high, strict=True)])]
+        where: Any = (..., *[slice(a, b + 1) for a, b in zip(low, high, strict=True)])
+        cut = some[where]
         return cut if len(low) == 2 else cut[..., None, :]
 
 

@@ -14,7 +14,7 @@ from ..layers import Activation, AvgPool, Conv, Dropout, Layer, MaxPool, Norm, R
 from ..places import Place, WindowRun
 from ..pooling import divisor_scales
 
-Rect = tuple[tuple[int, int], tuple[int, int]]  # first and last pixel along each axis
+Rect = tuple[tuple[int, ...], tuple[int, ...]]  # first and last pixel along each axis
 
 
 class Made(NamedTuple):
@@ -202,7 +202,7 @@ def _hull(one: Rect | None, other: Rect) -> Rect:
 # ------------------------------------------------------------------------------------------------ for the engine
 
 
-def native_values(program: Program) -> list[tuple[int, tuple[int, int, int, int]]]:
+def native_values(program: Program) -> list[tuple[int, tuple[int, ...]]]:
     """(channels, (row, column, height, width)) of each value; 1-D maps have height 1."""
     found = []
     for value, (low, high) in enumerate(program.rects):

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _devices, geometry
+from .. import _backend, _devices, geometry
 from .. import _validate as check
 from .._progress import Progress, meter
 from .._validate import Ints
@@ -23,11 +23,17 @@ from ..lowering import located
 from ..result import ERF, REDUCTIONS, Reduction
 from ..weights import read_kernels
 from .averages import Part, standard_error, together
-from .drawing import Job, draw, parts
+from .drawing import Job, draw, parts, ranges
 from .inputs import Inputs, read_inputs
 from .program import Program
 from .schemes import SCHEMES
 
+INPUTS = {
+    "normal": "standard normal inputs",
+    "uniform": "uniform inputs on (0, 1)",
+    "constant": "inputs of ones",
+    "images": "given images",
+}
 Window: TypeAlias = Literal["auto", "full"] | Ints
 
 
@@ -104,8 +110,8 @@ def simulate(
     ERF
         ``method == "simulated"``. `stderr` [*shape] is the standard error of the mean, what a bootstrap over draws tends to; None with
         `keep_draws`. `dead` draws had no gradient, and count as zeros; `nonfinite` ones are left out. `error` is an estimate of the
-        rounding errors, relative to the peak: how far the first draw moves when every weight is changed by a unit in the last place. `border` is
-        the mean over draws, NaN for networks with skip connections.
+        rounding errors, relative to the peak: how far the first draw moves when every weight is changed by a unit in the last place.
+        `border` is the mean over draws, NaN on maps for networks with skip connections.
 
     Raises
     ------
@@ -148,7 +154,19 @@ def simulate(
     width = 1 if channels is None else check.integer(channels, "channels", least=1)
     check.integer(threads, "threads", least=0)
     job = Job(
-        stack, at, extent, _input_channels(stack, given, kernels), width, scheme, kernels, given, seed, reduction, bool(normalise), dtype, threads
+        stack,
+        at,
+        extent,
+        _input_channels(stack, given, kernels),
+        width,
+        scheme,
+        kernels,
+        given,
+        seed,
+        reduction,
+        bool(normalise),
+        dtype,
+        threads,
     )
     return _result(job, draws, window, keep_draws=bool(keep_draws), executor=executor, progress=progress)
 
@@ -167,7 +185,7 @@ def _input_channels(net: Stack, given: Inputs, kernels: Sequence[NDArray[np.floa
     first = next(_convolutions(net), None)
     groups = 1 if first is None else first.groups
     if given.images is not None:
-        return given.images.shape[1]
+        return int(given.images.shape[1])
     return groups if not kernels else kernels[0].shape[2] * groups
 
 
@@ -209,6 +227,7 @@ def _result(job: Job, draws: int, window: Window, *, keep_draws: bool, executor:
             found.append(part)
             borders += border
     total = together(found)
+    _require_finite(total.nonfinite < draws)
     alive = draws - total.dead - total.nonfinite
     return _erf(job, program, box, total, draws, borders / alive if alive else 0.0)
 
@@ -240,28 +259,42 @@ def _root(image: NDArray[np.float64], stderr: NDArray[np.float64], exponent: int
 
 
 def _kept(job: Job, draws: int, program: Program, box: Box, progress: Progress) -> ERF:
-    from .drawing import ranges
-
+    low, high = program.rects[0]
+    pixels = math.prod(b - a + 1 for a, b in zip(low, high, strict=True))
+    _backend.require_memory(3 * 8 * draws * pixels, f"keeping {draws} draws of {pixels} pixels", "use fewer draws, or keep_draws=False")
     with meter(progress) as counted:
         if counted is not None:
             counted.expect(len(program.operations) * draws)
         some = [draw(job, part, program, counted) for part in ranges(draws, job.part_size(program))]
-    images, exponents, fates, borders = (np.concatenate([getattr(d, name) for d in some]) for name in ("images", "exponents", "fates", "borders"))
+    images, exponents, fates, borders = (
+        np.concatenate([getattr(d, name) for d in some]) for name in ("images", "exponents", "fates", "borders")
+    )
     finite, alive = fates != 2, fates == 0
-    if not finite.any():
-        raise ArithmeticError("no draw is finite: the weights or inputs are too large for this activation")
+    _require_finite(bool(finite.any()))
     whole = images[finite]
     cut = (slice(None), *[slice(a - o, b - o + 1) for o, a, b in zip(program.rects[0][0], *box, strict=True)])
     mass = np.square(whole) if job.reduction == "signed" else whole
-    pixels = tuple(range(1, whole.ndim))
-    shares = mass[cut].sum(axis=pixels)[alive[finite]] / mass.sum(axis=pixels)[alive[finite]]
+    axes = tuple(range(1, whole.ndim))
+    shares = mass[cut].sum(axis=axes)[alive[finite]] / mass.sum(axis=axes)[alive[finite]]
     return ERF(
         image=np.ascontiguousarray(whole[cut].astype(job.dtype)),
         exponent=exponents[finite],
         lost=max(0.0, float(1 - shares.min())) if len(shares) else 0.0,
-        **_facts(job, program, box, int((fates == 1).sum()), int((fates == 2).sum()), float(borders[alive].mean()) if alive.any() else 0.0,
-                 max(d.rounding for d in some)),
+        **_facts(
+            job,
+            program,
+            box,
+            int((fates == 1).sum()),
+            int((fates == 2).sum()),
+            float(borders[alive].mean()) if alive.any() else 0.0,
+            max(d.rounding for d in some),
+        ),
     )
+
+
+def _require_finite(any_is: bool) -> None:
+    if not any_is:
+        raise ArithmeticError("no draw is finite: the weights or the inputs are too large for an activation")
 
 
 def _facts(job: Job, program: Program, box: Box, dead: int, nonfinite: int, border: float, rounding: float) -> dict[str, Any]:
@@ -275,7 +308,6 @@ def _facts(job: Job, program: Program, box: Box, dead: int, nonfinite: int, bord
         "assumptions": _assumptions(job),
         "reduction": job.reduction,
         "border": math.nan if sums and job.input_size is not None else border,
-        "lost_is_bound": False,
         "error": max(rounding, float(np.finfo(job.dtype).eps)) * (2 if squared else 1),
         "error_is_bound": False,
         "accuracy": "peak",
@@ -289,7 +321,6 @@ def _facts(job: Job, program: Program, box: Box, dead: int, nonfinite: int, bord
 
 
 def _assumptions(job: Job) -> tuple[str, ...]:
-    inputs = {"normal": "standard normal inputs", "uniform": "uniform inputs on (0, 1)", "constant": "inputs of ones", "images": "given images"}
     weights = "given weights" if job.weights is not None else f"weights by the scheme {job.scheme!r}"
     draws = ("each draw of unit mass",) if job.normalise else ()
-    return (weights, inputs[job.inputs.name], *draws)
+    return (weights, INPUTS[job.inputs.name], *draws)

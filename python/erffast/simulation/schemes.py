@@ -14,7 +14,7 @@ from ..layers import Conv
 Array = NDArray[np.float64]
 
 SCHEMES = ("he", "glorot", "lecun", "orthogonal", "delta-orthogonal", "ones")
-NORMAL = {"he": lambda fan_in, _: 2 / fan_in, "glorot": lambda fan_in, fan_out: 2 / (fan_in + fan_out), "lecun": lambda fan_in, _: 1 / fan_in}
+NORMAL = ("he", "glorot", "lecun")
 
 
 def weights_of(scheme: str, layer: Conv, shape: tuple[int, ...], number: int, seed: int, draws: range) -> Array:
@@ -46,11 +46,16 @@ def weights_of(scheme: str, layer: Conv, shape: tuple[int, ...], number: int, se
     """
     gain = np.sqrt(np.multiply(_relative(layer, shape[2:]), layer.variance_gain))
     if scheme in NORMAL:
-        taps = math.prod(shape[2:])
-        return np.asarray(math.sqrt(NORMAL[scheme](shape[1] * taps, shape[0] * taps)) * gain)
+        return np.asarray(math.sqrt(_variance(scheme, shape)) * gain)
     if scheme == "ones":
         return np.broadcast_to(gain, (1, *shape))
     return np.stack([_orthogonal(scheme, shape, number, seed, draw) * gain for draw in draws])
+
+
+def _variance(scheme: str, shape: tuple[int, ...]) -> float:
+    """Of one weight."""
+    fan_out, fan_in = (channels * math.prod(shape[2:]) for channels in shape[:2])
+    return {"he": 2 / fan_in, "glorot": 2 / (fan_in + fan_out), "lecun": 1 / fan_in}[scheme]
 
 
 def _relative(layer: Conv, kernel: tuple[int, ...]) -> Array:
@@ -58,7 +63,7 @@ def _relative(layer: Conv, kernel: tuple[int, ...]) -> Array:
     if layer.tap_variance is None:
         return np.ones(kernel)
     given = np.broadcast_to(np.asarray(layer.tap_variance, dtype=np.float64), kernel)
-    return given * (given.size / given.sum())
+    return np.asarray(given * (given.size / given.sum()))
 
 
 def _orthogonal(scheme: str, shape: tuple[int, ...], number: int, seed: int, draw: int) -> Array:
