@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -144,44 +144,9 @@ def simulate_f64(
     memory_limit: int,
     progress: object,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.uint8], NDArray[np.float64], float]: ...
-def normals(seed: int, draw: int, layer: int, purpose: str, n: int) -> NDArray[np.float64]: ...
-def uniforms(seed: int, draw: int, layer: int, purpose: str, n: int) -> NDArray[np.float64]: ...
+
+# elements [2 pair, 2 pair + n)
+def normals(seed: int, draw: int, layer: int, purpose: str, n: int, pair: int = 0, one_by_one: bool = False) -> NDArray[np.float64]: ...
+def uniforms(seed: int, draw: int, layer: int, purpose: str, n: int, pair: int = 0, one_by_one: bool = False) -> NDArray[np.float64]: ...
 def philox(counter: tuple[int, int, int, int], key: int) -> list[int]: ...
 def build_info() -> dict[str, Any]: ...
-
-# (channels, (row, column, height, width)); (kind, value read, ...): what each kind takes stands in `simulation.program`
-_Values = list[tuple[int, tuple[int, int, int, int]]]
-_Operations = list[tuple[Any, ...]]
-_Draws = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.uint8], NDArray[np.float64], float]
-
-def simulate_f32(
-    values: _Values,
-    operations: _Operations,
-    inputs: str | NDArray[np.float64],
-    reduction: str,
-    seed: int,
-    first: int,
-    draws: int,
-    threads: int,
-    memory_limit: int,
-    progress: _Progress,
-) -> _Draws: ...
-def simulate_f64(
-    values: _Values,
-    operations: _Operations,
-    inputs: str | NDArray[np.float64],
-    reduction: str,
-    seed: int,
-    first: int,
-    draws: int,
-    threads: int,
-    memory_limit: int,
-    progress: _Progress,
-) -> _Draws: ...
-def normals(
-    seed: int, draw: int, layer: int, purpose: str, n: int, pair: int = 0, one_by_one: bool = False
-) -> NDArray[np.float64]: ...
-def uniforms(
-    seed: int, draw: int, layer: int, purpose: str, n: int, pair: int = 0, one_by_one: bool = False
-) -> NDArray[np.float64]: ...
-def philox(counter: Sequence[int], key: int) -> list[int]: ...
