@@ -53,7 +53,10 @@ def test_kernels_export_their_table_and_nothing_weak(source: str, level: str, tm
 @pytest.mark.skipif(not KERNELS.exists(), reason="the sources are not beside the tests")
 def test_every_instruction_set_has_every_kind_of_loops() -> None:
     kinds = {name: {path.stem.removesuffix(name) for path in KERNELS.glob(f"*{name}.cpp")} for name in FILES}
-    assert all(found == kinds[next(iter(FILES))] >= {"", "band_", "exact_", "peak_", "profile_", "random_", "spectral_"} for found in kinds.values())
+    assert all(
+        found == kinds[next(iter(FILES))] >= {"", "band_", "exact_", "peak_", "profile_", "random_", "spectral_"}
+        for found in kinds.values()
+    )
 
 
 @pytest.mark.skipif(NM is None, reason="nm is not installed")

@@ -38,7 +38,8 @@ class Sharing {
   template <class T, class Job>
   T largest(Index items, Index least, Index work, const Job& job) const {
     const int threads = work > parallel_work ? size() : 1;
-    const int shares = threads == 1 ? 1 : static_cast<int>(std::clamp<Index>(items / least, threads, 2 * threads));
+    if (threads == 1) return by_itself<T>(items, job);
+    const int shares = static_cast<int>(std::clamp<Index>(items / least, threads, 2 * threads));
     std::vector<T> peaks(static_cast<std::size_t>(shares));
     std::atomic<int> next{0}, busy{threads};
     const auto part = [&](int thread) {
@@ -56,16 +57,30 @@ class Sharing {
         monitor_.tick(1'000'000);  // a yield may take as long as a busy machine likes
       }
     };
-    threads > 1 ? team_->run(part) : part(0);
+    team_->run(part);
     monitor_.throw_if_stopped();
     return kernels_of<T>(kernel_table()).max_abs(peaks.data(), shares);
   }
 
  private:
+  // All items on this thread, without a list of results: small layers are many.
+  template <class T, class Job>
+  T by_itself(Index items, const Job& job) const {
+    monitor_.throw_if_stopped();
+    const T peak = job(0, Index{0}, items, [&](Index done) {
+      if (polls_) monitor_.tick(done);
+      return !monitor_.stopped();
+    });
+    monitor_.throw_if_stopped();
+    return peak;
+  }
+
   Team* team_;
   Monitor& monitor_;
   bool polls_;
 };
+
+inline constexpr std::chrono::microseconds longest_pause{1000};
 
 // work(sharing, pieces) runs draws with what it makes for itself first; it takes each draw from pieces() until that is negative. Few
 // draws: one after the other, all threads at each. Many: a thread for each, none waiting for another. Throws Cancelled.
@@ -92,8 +107,9 @@ void share_draws(Index draws, int threads, Monitor& monitor, const Work& work) {
         throw;
       }
     }
-    while (thread == 0 && busy.load() > 0 && !monitor.stopped()) {  // keep answering Ctrl-C while the others finish
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    // keep answering Ctrl-C while the others finish; short calls do not wait for a whole millisecond
+    for (auto pause = std::chrono::microseconds(10); thread == 0 && busy.load() > 0 && !monitor.stopped(); pause = std::min(2 * pause, longest_pause)) {
+      std::this_thread::sleep_for(pause);
       monitor.tick(1'000'000);
     }
   });

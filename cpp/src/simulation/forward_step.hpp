@@ -34,10 +34,14 @@ struct Joined {
 };
 
 template <class T>
-class ForwardStep {
+class ForwardStep {  // of one layer after the other: what it works with keeps its room
  public:
-  // `taps` [channels out or 1, channels in / groups or 1, kernel rows, columns]
-  ForwardStep(const Window& window, const Joined& joined, const T* taps) : window_(window), joined_(joined), taps_(taps) {}
+  // The next layer; `taps` [channels out or 1, channels in / groups or 1, kernel rows, columns].
+  void take(const Window& window, const Joined& joined, const T* taps) {
+    window_ = window;
+    joined_ = joined;
+    taps_ = taps;
+  }
 
   // Zero columns that planes must have at each side, of a rectangle that lacks at most `overhang` columns of padding.
   static Index margin(const Window& window, Index overhang) {
@@ -169,8 +173,8 @@ class ForwardStep {
   static Index floor_of(Index x, Index s) { return x >= 0 ? x / s : -((-x + s - 1) / s); }
 
   Window window_;
-  Joined joined_;
-  const T* taps_;
+  Joined joined_{};
+  const T* taps_ = nullptr;
   std::vector<T> turned_;
   std::vector<typename BackwardStep<T>::Scratch> scratch_;
   std::vector<std::vector<Tap<T>>> lists_;

@@ -298,8 +298,8 @@ class Network {
       peak = op.kind == Kind::convolution ? blended_.forward(op.window, step.weights.data(), from, in.plane, to, out.plane, sharing_)
                                           : pooled_.forward(op.window, step.weights.data(), from, in.plane, to, out.plane, sharing_);
     } else {
-      ForwardStep<T> forward(op.window, joined(op), step.weights.data());
-      peak = forward.run(in.plane, to.rect, out.plane, margin_, limit_, sharing_);
+      forward_.take(op.window, joined(op), step.weights.data());
+      peak = forward_.run(in.plane, to.rect, out.plane, margin_, limit_, sharing_);
       fit(out.plane, to.rect);
     }
     tame(out, peak);
@@ -637,6 +637,7 @@ class Network {
   Layout<T> layout_;
   Blended<T> blended_;
   Pooled<T> pooled_;
+  ForwardStep<T> forward_;
   std::vector<Scaled<T>> values_, gradients_;
   std::vector<int> readers_, left_;
   std::vector<Step> steps_;

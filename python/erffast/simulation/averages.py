@@ -32,26 +32,32 @@ class Part(NamedTuple):
 def part_of(
     images: Array, exponents: NDArray[np.int64], fates: NDArray[np.uint8], rounding: float, *, normalise: bool, signed: bool
 ) -> Part:
-    """The mean of the images [draws, *shape] of one part; `normalise`: of each brought to unit mass, dead draws left out."""
+    """The mean of the images [draws, *shape] of one part; `normalise`: of each brought to unit mass, dead draws left out.
+
+    The images are overwritten: temporaries of their size would cost more than the sums.
+    """
     dead, nonfinite = int((fates == 1).sum()), int((fates == 2).sum())
     used = fates == 0 if normalise else fates != 2
     if not used.any():
         zeros = np.zeros(images.shape[1:])
         return Part(0, zeros, zeros, 0, dead, nonfinite, rounding)
-    factors, exponent = _factors(images, exponents, used, normalise, signed)
-    count = int(used.sum())
-    pixels = tuple(range(1, images.ndim))
-    scaled = images[used] * np.expand_dims(factors, pixels)
-    mean = scaled.sum(axis=0) / count
-    return Part(count, mean, np.square(scaled - mean).sum(axis=0), exponent, dead, nonfinite, rounding)
+    if not used.all():
+        images, exponents = images[used], exponents[used]
+    factors, exponent = _factors(images, exponents, normalise, signed)
+    count = len(images)
+    images *= np.expand_dims(factors, tuple(range(1, images.ndim)))
+    mean = images.sum(axis=0) / count
+    images -= mean
+    np.square(images, out=images)
+    return Part(count, mean, images.sum(axis=0), exponent, dead, nonfinite, rounding)
 
 
-def _factors(images: Array, exponents: NDArray[np.int64], used: NDArray[np.bool_], normalise: bool, signed: bool) -> tuple[Array, int]:
+def _factors(images: Array, exponents: NDArray[np.int64], normalise: bool, signed: bool) -> tuple[Array, int]:
     """What each draw is multiplied by, and the power of two left over."""
     if not normalise:
-        exponent = int(exponents[used].max())
-        return np.ldexp(1.0, np.maximum(exponents[used] - exponent, -2000)), exponent
-    masses = [math.sqrt(np.vdot(image, image)) if signed else image.sum() for image in images[used]]
+        exponent = int(exponents.max())
+        return np.ldexp(1.0, np.maximum(exponents - exponent, -2000)), exponent
+    masses = [math.sqrt(np.vdot(image, image)) if signed else image.sum() for image in images]
     return 1 / np.array(masses), 0
 
 

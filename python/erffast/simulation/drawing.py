@@ -17,7 +17,7 @@ from .._progress import Meter
 from ..layers import Conv, Stack
 from .averages import Part, part_of
 from .inputs import Inputs
-from .program import Program, native_operations, native_values, program_of
+from .program import Made, Program, native_operations, native_values, program_of
 from .schemes import weights_of
 
 MOST_DRAWS, MOST_BYTES = 64, 2**26  # of a part
@@ -76,7 +76,7 @@ class Drawn(NamedTuple):
 def draw(job: Job, draws: range, program: Program | None = None, counted: Meter | None = None) -> Drawn:
     """The gradients of some draws."""
     program = job.program() if program is None else program
-    weights = [_weights(job, program, index, draws) for index in range(len(program.convolutions))]
+    weights = [_weights(job, program, made, index, draws) for index, made in enumerate(program.convolutions)]
     inputs = job.inputs.for_engine(draws, program.channels, program.rects[0])
     threads = _backend.thread_count(job.threads)
     limit = require_memory(program, job, len(draws), threads)
@@ -89,8 +89,8 @@ def draw(job: Job, draws: range, program: Program | None = None, counted: Meter 
     return Drawn(images if program.ndim == 2 else images[:, 0], exponents, fates, borders, rounding)
 
 
-def _weights(job: Job, program: Program, index: int, draws: range) -> Any:
-    made = program.convolutions[index]
+def _weights(job: Job, program: Program, made: Made, index: int, draws: range) -> Any:
+    """Of the convolution of this index."""
     layer = made.layer
     assert isinstance(layer, Conv)
     if job.weights is not None:
@@ -142,7 +142,8 @@ def require_memory(program: Program, job: Job, draws: int, threads: int) -> int:
     """
     size = np.dtype(job.dtype).itemsize
     alone = threads if draws >= threads else 1
-    kept, largest = 0.0, 0
+    kept = 0.0
+    largest = max(map(program.pixels, range(len(program.rects))))
     for index, made in enumerate(program.operations):
         name, pixels = type(made.layer).__name__, program.pixels(index + 1)
         two = getattr(made.layer, "name", "") in ("relu", "leaky_relu") or name == "Dropout"
@@ -153,7 +154,6 @@ def require_memory(program: Program, job: Job, draws: int, threads: int) -> int:
         elif name == "Conv":
             channels = program.channels_of(made.reads[0]) // made.layer.groups  # type: ignore[union-attr]
             kept += size * made.channels * channels * math.prod(made.layer.geometry(program.ndim)[0])  # type: ignore[union-attr]
-        largest = max(largest, pixels, program.pixels(index))
     held = _most_held(program)
     image = 8 * draws * program.pixels(0) / program.channels
     needed = int(alone * (kept + size * (3 * largest + held)) + 3 * image)
