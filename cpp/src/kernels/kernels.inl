@@ -55,29 +55,41 @@ void fir(T* out, const Tap<T>* taps, Index n_taps, Index n) {
   for (; x < n; x += lanes) fir_tile<T, 1>(out, taps, n_taps, x);  // the last may overrun into the zero margin
 }
 
-// Written with vector types: a loop over scalars is not vectorised here, and cost as much as the sums themselves.
+// The larger of the size of `values` and `best`, lane by lane; what is not a number is left out.
+template <class T>
+inline typename Vector<T>::type larger(const T* values, typename Vector<T>::type best) {
+  using V = typename Vector<T>::type;
+  using I = decltype(V{} > V{});
+  const V size = (V)((I)load(values) & ~(I)-V{});  // without its sign
+  return size > best ? size : best;
+}
+
+// Written with vector types: a loop over scalars is not vectorised here, and cost as much as the sums themselves. Rows of small maps
+// are short: the last vector overlaps the one before it, for scalars at the end of a row took a third of a network's time.
 template <class T>
 T max_abs(const T* values, Index n) {
   using V = typename Vector<T>::type;
   constexpr Index lanes = Vector<T>::lanes;
+  T result = 0;
+  if (n < lanes) {
+    for (Index x = 0; x < n; ++x) {
+      const T v = values[x] < 0 ? -values[x] : values[x];
+      result = v > result ? v : result;
+    }
+    return result;
+  }
   V best[4] = {};
   Index x = 0;
   for (; x + 4 * lanes <= n; x += 4 * lanes) {
 #pragma GCC unroll 4
-    for (int u = 0; u < 4; ++u) {
-      const V v = load<T>(values + x + u * lanes);
-      const V size = v < 0 ? -v : v;
-      best[u] = size > best[u] ? size : best[u];
-    }
+    for (int u = 0; u < 4; ++u) best[u] = larger(values + x + u * lanes, best[u]);
   }
-  T result = 0;
-  for (; x < n; ++x) {
-    const T v = values[x] < 0 ? -values[x] : values[x];
-    result = v > result ? v : result;
-  }
-  for (int u = 0; u < 4; ++u) {
-    for (Index j = 0; j < lanes; ++j) result = best[u][j] > result ? best[u][j] : result;
-  }
+  for (; x + lanes <= n; x += lanes) best[0] = larger(values + x, best[0]);
+  best[1] = larger(values + n - lanes, best[1]);
+  best[0] = best[0] > best[1] ? best[0] : best[1];
+  best[2] = best[2] > best[3] ? best[2] : best[3];
+  best[0] = best[0] > best[2] ? best[0] : best[2];
+  for (Index j = 0; j < lanes; ++j) result = best[0][j] > result ? best[0][j] : result;
   return result;
 }
 

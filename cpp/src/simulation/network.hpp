@@ -493,27 +493,30 @@ class Network {
     if (peak == 0) return {0, Fate::dead};
     const int e = std::ilogb(peak) + 1;
     const double factor = std::ldexp(1.0, -e);
-    const Reduction reduction = program_.reduction;
     const Index channels = program_.values[0].channels, step = layout_.step(channels);
     for (Index c = 0; c < channels; ++c) {
       for (Index y = 0; y < r.height; ++y) {
         const T* row = layout_.row(gradient.plane, c, y);
         double* sums = image + y * r.width;
-        for (Index x = 0; x < r.width; ++x) sums[x] += reduced(reduction, static_cast<double>(row[x * step]) * factor);
+        with_reduction(program_.reduction, [&](const auto& reduced) {
+          for (Index x = 0; x < r.width; ++x) sums[x] += reduced(static_cast<double>(row[x * step]) * factor);
+        });
       }
     }
-    if (reduction == Reduction::rms) {
+    if (program_.reduction == Reduction::rms) {
       for (Index i = 0; i < n; ++i) image[i] = std::sqrt(image[i]);
     }
-    return normalised(image, n, (gradient.exponent + e) * (reduction == Reduction::square ? 2 : 1));
+    return normalised(image, n, (gradient.exponent + e) * (program_.reduction == Reduction::square ? 2 : 1));
   }
 
-  static double reduced(Reduction reduction, double g) {
+  // visit(what a channel's gradient adds to its pixel)
+  template <class Visit>
+  static void with_reduction(Reduction reduction, const Visit& visit) {
     switch (reduction) {
-      case Reduction::signed_sum: return g;
-      case Reduction::absolute: return std::abs(g);
-      case Reduction::positive: return g > 0 ? g : 0;
-      default: return g * g;
+      case Reduction::signed_sum: return visit([](double g) { return g; });
+      case Reduction::absolute: return visit([](double g) { return std::abs(g); });
+      case Reduction::positive: return visit([](double g) { return g > 0 ? g : 0.0; });
+      default: return visit([](double g) { return g * g; });
     }
   }
 
@@ -620,9 +623,11 @@ class Network {
     for (Index c = 0; c < plane.channels(); ++c) {
       for (Index y = 0; y < plane.rect().height; ++y) {
         const T* row = plane.row(c, y);
-        for (Index x = 0; x < plane.rect().width; ++x) {
-          if (!(std::abs(row[x]) <= peak)) peak = std::abs(row[x]);  // not a number stays one
-          if (peak != peak) return peak;
+        const Index width = plane.rect().width;
+        peak = std::max(peak, kernels_.max_abs(row, width));
+        if (std::isfinite(kernels_.sum(row, width))) continue;
+        for (Index x = 0; x < width; ++x) {  // not a number stays one
+          if (row[x] != row[x]) return row[x];
         }
       }
     }
