@@ -9,11 +9,11 @@
 
 #include <cstddef>
 
+// GPU_SHARED(double, tile, [8][32]): an array of the block. It begins at a multiple of 16 bytes, so that numbers are read in pairs.
 #if defined(ERFFAST_CUDA_EMULATION)
 
 #define GPU_UNROLL
 #define GPU_ROLLED
-// GPU_SHARED(double, tile, [8][32]): an array of the block.
 #define GPU_SHARED(T, name, dims)                              \
   static thread_local cuda_emulation::StaticSlot name##_slot;  \
   using name##_type = T dims;                                  \
@@ -23,7 +23,7 @@
 
 #define GPU_UNROLL _Pragma("unroll")
 #define GPU_ROLLED _Pragma("unroll 1")  // where a loop taken apart would take too many registers
-#define GPU_SHARED(T, name, dims) __shared__ T name dims
+#define GPU_SHARED(T, name, dims) __shared__ __align__(16) T name dims
 
 #endif
 
