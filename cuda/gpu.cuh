@@ -61,7 +61,9 @@ class SharedMemory {
 constexpr std::size_t shared_bytes(std::size_t n, std::size_t size) { return (n * size + 15) / 16 * 16; }
 
 // kernel<<<grid, block, shared, stream>>>(arguments...), in words that both compilers read. The largest share of shared memory that
-// a launch may ask for without permission is 48 KiB; more is asked for here.
+// a launch may ask for without permission is 48 KiB. The permission is the kernel's, not the launch's, so all that the device has is
+// asked for: another host thread may be about to launch the same kernel with more. Such kernels declare nothing with GPU_SHARED,
+// which would have to be left room for.
 template <class... Parameters, class... Arguments>
 cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared, cudaStream_t stream, Arguments... arguments) {
   cudaLaunchConfig_t config{};
@@ -70,7 +72,10 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::si
   config.dynamicSmemBytes = shared;
   config.stream = stream;
   if (shared > std::size_t{48} << 10) {
-    const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+    int device = 0, most = 0;
+    cudaError_t error = cudaGetDevice(&device);
+    if (error == cudaSuccess) error = cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+    if (error == cudaSuccess) error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most);
     if (error != cudaSuccess) return error;
   }
   return cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
