@@ -130,9 +130,7 @@ void PeriodImages::crop(const Crop& crop, double factor, T* out, Index pitch, Mo
     check(cudaMemcpy2DAsync(out + y * pitch, static_cast<std::size_t>(pitch) * sizeof(T), strip.data(), row_bytes, row_bytes,
                             static_cast<std::size_t>(rows), cudaMemcpyDeviceToHost, stream),
           "copying from the device");
-    stream.wait();
-    monitor.tick(1'000'000);
-    monitor.throw_if_stopped();
+    stream.wait(&monitor);
   }
 }
 

@@ -7,7 +7,6 @@
 #include "spectral/groups.hpp"
 #include "spectral/tables.hpp"
 #include "spectral/turns.hpp"
-#include "spectral/waiting.hpp"
 
 namespace erffast::cuda {
 namespace {
@@ -101,7 +100,7 @@ class Product {
                      static_cast<int>(end), c == 0),
               "starting the product of transfer functions");
         done += here * (end - c);
-        wait(stream_, monitor, layers_done() - before);
+        stream_.wait(&monitor, layers_done() - before);
       }
     }
   }

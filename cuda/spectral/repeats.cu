@@ -8,7 +8,6 @@
 #include "spectral/coarse.hpp"
 #include "spectral/tables.hpp"
 #include "spectral/turns.hpp"
-#include "spectral/waiting.hpp"
 
 namespace erffast::cuda {
 namespace {
@@ -68,7 +67,7 @@ class Powers {
       const Index count = std::min(some, n - first);
       check(launch(powers_kernel, threads_for(count), block, 0, session_.stream, state_, input, first, count),
             doing);
-      wait(session_.stream, monitor_);
+      session_.stream.wait(&monitor_);
     }
   }
 
@@ -83,7 +82,7 @@ class Powers {
     for (const Layers* run : runs_) {
       const CoarseProduct factor({run}, f_, draws_, session_, monitor_);
       check(launch(add_log_kernel, grid_for(n), dim3(each_threads), 0, stream, factor.view(), n, static_cast<double>(run->count), logs.data()), doing);
-      wait(stream, monitor_);
+      stream.wait(&monitor_);
     }
     check(launch(largest_log_kernel, warps_for(rows_), block, 0, stream, logs.data(), rows_, columns, largest.data()), doing);
     std::vector<double> found(static_cast<std::size_t>(rows_)), tops;

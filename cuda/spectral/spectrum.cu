@@ -8,7 +8,6 @@
 #include "spectral/coarse.hpp"
 #include "spectral/period_product.hpp"
 #include "spectral/repeats_on_device.hpp"
-#include "spectral/waiting.hpp"
 
 namespace erffast::cuda {
 namespace {
@@ -21,7 +20,7 @@ void multiply_coarse(const std::vector<const Layers*>& runs, const Frequencies& 
   const Index n = draws * f.size();
   check(launch(multiply_coarse_kernel, grid_for(n), dim3(each_threads), 0, session.stream, state_of(target), factor.view(), n),
         "multiplying a factor of the spectrum");
-  wait(session.stream, monitor);
+  session.stream.wait(&monitor);
 }
 
 void align(const Frequencies& f, Index draws, Session& session, const ProductState& state, Index* exponents) {

@@ -8,7 +8,6 @@
 #include "devices.hpp"
 #include "spectral/session.hpp"
 #include "spectral/tables.hpp"
-#include "spectral/waiting.hpp"
 
 namespace erffast::cuda {
 namespace {
@@ -55,7 +54,7 @@ Extremes DeviceSynthesis::pixels(const Window& window, double factor, double* ou
           doing);
     strip.to_host(out + y * width, rows * width, stream);
     on_device.to_host(found.data(), here * look_warps, stream);
-    wait(stream, monitor);
+    stream.wait(&monitor);
     for (Index i = 0; i < here * look_warps; ++i) {
       const double2& e = found[static_cast<std::size_t>(i)];
       whole = {std::max(whole.largest, e.x), std::min(whole.smallest, e.y)};
