@@ -3,6 +3,18 @@
 #include "check.hpp"
 
 namespace erffast::cuda {
+namespace {
+
+int attribute_of_device(cudaDeviceAttr attribute, const char* doing) {
+  int device = 0, value = 0;
+  check(cudaGetDevice(&device), "asking for the device");
+  check(cudaDeviceGetAttribute(&value, attribute, device), doing);
+  return value;
+}
+
+int multiprocessors() { return attribute_of_device(cudaDevAttrMultiProcessorCount, "asking for its multiprocessors"); }
+
+}  // namespace
 
 Devices devices() {
   Devices result{cudaSuccess, 0, 0, {}};
@@ -20,6 +32,12 @@ Devices devices() {
   if (result.error == cudaSuccess && result.found.empty()) result.error = cudaErrorNoDevice;
   return result;
 }
+
+Limits limits_of_device() {
+  return {attribute_of_device(cudaDevAttrMaxSharedMemoryPerBlockOptin, "asking for its shared memory"), multiprocessors()};
+}
+
+Index launch_work() { return multiprocessors() * Index{150'000'000}; }
 
 FreeMemory free_memory() {
   std::size_t free = 0, total = 0;

@@ -1,4 +1,4 @@
-// What GPUs there are, and why there are none.
+// What GPUs there are, and why there are none; what is asked of the current one.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -26,6 +26,17 @@ struct Devices {
 
 // Never throws: without a driver or a device it says so. Does not touch a device's memory.
 Devices devices();
+
+// What plans look at, of the current device. Throws DeviceError.
+struct Limits {
+  Index shared_memory;   // bytes that a block may ask for
+  int multiprocessors;
+};
+Limits limits_of_device();
+
+// Multiply-adds, or what takes as long, of a launch on the current device: no more than some 50 ms where double precision is slow, two
+// lanes a multiprocessor and clock. Kernels cannot be stopped. Throws DeviceError.
+Index launch_work();
 
 // Bytes free and in all on the current device. Throws DeviceError.
 struct FreeMemory {

@@ -18,7 +18,7 @@ Index divided(Index n, Index size) { return (n + size - 1) / size; }
 // go(first, count) for pieces of n blocks: of a launch's largest grid, and none with more work than a launch may have.
 template <class Go>
 void in_pieces(Index n, double work_of_block, Pace& pace, const Go& go) {
-  const double allowed = std::clamp(Pace::most / work_of_block, 1.0, 2147483647.0);
+  const double allowed = std::clamp(pace.most() / work_of_block, 1.0, 2147483647.0);
   const Index most = static_cast<Index>(allowed);
   for (Index first = 0; first < n; first += most) {
     const Index count = std::min(most, n - first);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "devices.hpp"
 #include "spectral/tables.hpp"
 #include "spectral/turns.hpp"
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "devices.hpp"
 #include "spectral/coarse.hpp"
 #include "spectral/tables.hpp"
 #include "spectral/turns.hpp"
