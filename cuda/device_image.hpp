@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "devices.hpp"
 #include "memory.hpp"
 
 namespace erffast::cuda {
@@ -20,9 +21,7 @@ class DeviceImage {
   template <class T>
   DeviceImage(DeviceArray<T> pixels, std::vector<Index> shape, Index pitch)
       : shape_(std::move(shape)), pitch_(pitch), single_(std::is_same_v<T, float>), data_(pixels.data()),
-        owner_(std::make_shared<DeviceArray<T>>(std::move(pixels))) {
-    check(cudaGetDevice(&device_), "asking for the device");
-  }
+        owner_(std::make_shared<DeviceArray<T>>(std::move(pixels))), device_(device_of(data_)) {}
 
   const std::vector<Index>& shape() const { return shape_; }
   const char* dtype() const { return single_ ? "float32" : "float64"; }
@@ -43,7 +42,7 @@ class DeviceImage {
   bool single_;
   void* data_;
   std::shared_ptr<void> owner_;
-  int device_ = 0;
+  int device_;
 };
 
 void bind_device_image(pybind11::module_& m);

@@ -6,9 +6,8 @@ namespace erffast::cuda {
 namespace {
 
 int attribute_of_device(cudaDeviceAttr attribute, const char* doing) {
-  int device = 0, value = 0;
-  check(cudaGetDevice(&device), "asking for the device");
-  check(cudaDeviceGetAttribute(&value, attribute, device), doing);
+  int value = 0;
+  check(cudaDeviceGetAttribute(&value, attribute, current_device()), doing);
   return value;
 }
 
@@ -38,6 +37,28 @@ Limits limits_of_device() {
 }
 
 Index launch_work() { return multiprocessors() * Index{150'000'000}; }
+
+int current_device() {
+  int device = 0;
+  check(cudaGetDevice(&device), "asking for the device");
+  return device;
+}
+
+int device_of(const void* memory) {
+  cudaPointerAttributes attributes{};
+  check(cudaPointerGetAttributes(&attributes, memory), "asking where memory stands");
+  return attributes.device;
+}
+
+// To set a device may begin its work on the device, so it is only set where it is another one.
+OnDevice::OnDevice(int device) : before_(current_device()) {
+  if (device != before_) check(cudaSetDevice(device), "choosing a device");
+}
+
+OnDevice::~OnDevice() {
+  int now = before_;
+  if (cudaGetDevice(&now) == cudaSuccess && now != before_) cudaSetDevice(before_);
+}
 
 FreeMemory free_memory() {
   std::size_t free = 0, total = 0;

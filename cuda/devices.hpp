@@ -38,6 +38,22 @@ Limits limits_of_device();
 // lanes a multiprocessor and clock. Kernels cannot be stopped. Throws DeviceError.
 Index launch_work();
 
+// Which device is current for this host thread, and on which one memory stands. Throw DeviceError.
+int current_device();
+int device_of(const void* memory);
+
+// The current device belongs to the host thread, and other libraries of the process set it as well: whatever goes on with what an
+// earlier call left on a device makes that one current, for as long as this lives.
+class OnDevice {
+ public:
+  explicit OnDevice(int device);
+  OnDevice(const OnDevice&) = delete;
+  ~OnDevice();
+
+ private:
+  int before_;
+};
+
 // Bytes free and in all on the current device. Throws DeviceError.
 struct FreeMemory {
   Index free, total;

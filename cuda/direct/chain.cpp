@@ -6,6 +6,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "devices.hpp"
 #include "direct/trim.hpp"
 #include "erffast/separable.hpp"
 #include "room.hpp"
@@ -64,7 +65,7 @@ std::vector<ImageOnDevice<T>> Chain<T, parts>::run() {
     throw;
   }
   pace_.wait();
-  const auto held = std::make_shared<HeldPixels<T>>(call_.budget, std::move(buffers_[current_]));
+  const auto held = std::make_shared<HeldPixels<T>>(call_.budget, std::move(buffers_[current_]), current_device());
   std::vector<ImageOnDevice<T>> images;
   for (Index d = 0; d < draws_; ++d) {
     const Draw& draw = state_[static_cast<std::size_t>(d)];

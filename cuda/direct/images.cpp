@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 
+#include "devices.hpp"
 #include "launches.hpp"
 
 namespace erffast::cuda {
@@ -39,6 +40,7 @@ std::vector<double> mass(const ImageOnDevice<T>& image, int axis) {
   const Rect& rect = image.frame.rect;
   const Index n = axis == 0 ? rect.height : rect.width;
   if (zeros(image)) return std::vector<double>(static_cast<std::size_t>(n), 0.0);
+  const OnDevice there(image.pixels->device);
   DeviceArray<double> sums(n);
   Stream stream;
   Pace pace(stream, nullptr);
@@ -50,6 +52,7 @@ template <class T>
 double energy(const ImageOnDevice<T>& image) {
   if (zeros(image)) return 0;
   const Rect& rect = image.frame.rect;
+  const OnDevice there(image.pixels->device);
   DeviceArray<double> sums(3 * rect.height);
   Stream stream;
   Pace pace(stream, nullptr);
@@ -64,6 +67,7 @@ double energy(const ImageOnDevice<T>& image) {
 template <class T>
 double least(const ImageOnDevice<T>& image, Index y0, Index y1, Index x0, Index x1) {
   if (zeros(image) || y0 >= y1 || x0 >= x1) return 1;
+  const OnDevice there(image.pixels->device);
   DeviceArray<unsigned long long> found(1);
   Stream stream;
   Pace pace(stream, nullptr);
@@ -79,6 +83,7 @@ template <class T>
 void write(const std::vector<ImageOnDevice<T>>& images, T* out, Index height, Index width, Index y0, Index x0, const double* factors, double* tops) {
   const Index draws = static_cast<Index>(images.size());
   const Index rows = std::clamp<Index>(most_bytes / static_cast<Index>(sizeof(T)) / std::max<Index>(width, 1), 1, std::max<Index>(height, 1));
+  const OnDevice there(images.front().pixels->device);
   DeviceArray<T> piece(rows * width);
   DeviceArray<unsigned long long> top(draws);
   Stream stream;
@@ -98,6 +103,7 @@ void write(const std::vector<ImageOnDevice<T>>& images, T* out, Index height, In
 template <class T>
 DeviceArray<T> written(const std::vector<ImageOnDevice<T>>& images, Index height, Index width, Index y0, Index x0, const double* factors, double* tops) {
   const Index draws = static_cast<Index>(images.size());
+  const OnDevice there(images.front().pixels->device);
   DeviceArray<T> out(draws * height * width);
   DeviceArray<unsigned long long> top(draws);
   Stream stream;

@@ -48,6 +48,7 @@ PeriodImages::PeriodImages(std::shared_ptr<Session> session, Index draws, Index 
     : session_(std::move(session)), draws_(draws), height_(height), width_(width), pixels_(draws * height * width, &session_->budget) {}
 
 void PeriodImages::scale(double factor, std::vector<double>& peaks, std::vector<double>& energies) {
+  const OnDevice there(session_->device);
   const Index rows = draws_ * height_;
   DeviceArray<double2> on_device(rows, &session_->budget);
   check(launch(scale_kernel, warps_for(rows), block, 0, session_->stream, pixels_.data(), rows, static_cast<int>(width_), factor, on_device.data()),
@@ -66,18 +67,24 @@ void PeriodImages::scale(double factor, std::vector<double>& peaks, std::vector<
 }
 
 void PeriodImages::clip(Index draw) {
+  const OnDevice there(session_->device);
   const Index n = height_ * width_;
   check(launch(clip_kernel, dim3(shared_out(n)), block, 0, session_->stream, pixels_.data() + draw * n, n), "clipping an image");
   session_->stream.wait();
 }
 
-std::vector<double> PeriodImages::column_energies(Index draw) const { return column_sums<Each::square>(image(draw), height_, width_, *session_); }
+std::vector<double> PeriodImages::column_energies(Index draw) const {
+  const OnDevice there(session_->device);
+  return column_sums<Each::square>(image(draw), height_, width_, *session_);
+}
 
 std::vector<double> PeriodImages::sums(Index draw, int axis) const {
+  const OnDevice there(session_->device);
   return axis == 0 ? row_sums<Each::size>(image(draw), height_, width_, *session_) : column_sums<Each::size>(image(draw), height_, width_, *session_);
 }
 
 double PeriodImages::largest(Index draw, Index row, Index column, Index rows, Index columns) const {
+  const OnDevice there(session_->device);
   DeviceArray<double> on_device(rows, &session_->budget);
   check(launch(largest_kernel, warps_for(rows), block, 0, session_->stream, image(draw), static_cast<int>(height_), static_cast<int>(width_),
                modulo(row, height_), modulo(column, width_), static_cast<int>(rows), static_cast<int>(columns), on_device.data()),
@@ -88,6 +95,7 @@ double PeriodImages::largest(Index draw, Index row, Index column, Index rows, In
 
 std::vector<Complex> PeriodImages::waves(Index draw, const Index* frequencies, Index n, const Index (&finer)[2], const Index (&first)[2]) const {
   if (n == 0) return {};
+  const OnDevice there(session_->device);
   Stream& stream = session_->stream;
   Budget* const budget = &session_->budget;
   std::vector<Index> rows, columns;
@@ -117,6 +125,7 @@ std::vector<Complex> PeriodImages::waves(Index draw, const Index* frequencies, I
 template <class T>
 void PeriodImages::crop(const Crop& crop, double factor, T* out, Index pitch, Monitor& monitor) const {
   if (crop.rows == 0 || crop.columns == 0) return;
+  const OnDevice there(session_->device);
   Stream& stream = session_->stream;
   const Index together = std::clamp<Index>(strip_bytes / (crop.columns * static_cast<Index>(sizeof(T))), 1, crop.rows);
   DeviceArray<T> strip(together * crop.columns, &session_->budget);

@@ -32,11 +32,13 @@ Spectra::Spectra(const std::vector<Layers>& layers, const Frequencies& f, Index 
       values_(spectrum(layers, f, draws, *session_, monitor, exponents_.data())) {}
 
 void Spectra::values(Complex* out) const {
+  const OnDevice there(session_->device);
   values_.to_host(reinterpret_cast<double2*>(out), draws_ * f_.size(), session_->stream);
   session_->stream.wait();
 }
 
 void Spectra::quantiles(Index samples, Index* places, double* squares) const {
+  const OnDevice there(session_->device);
   Stream& stream = session_->stream;
   Budget* const budget = &session_->budget;
   const Index rows = draws_ * f_.rows(), n = draws_ * samples;
@@ -71,6 +73,7 @@ void Spectra::quantiles(Index samples, Index* places, double* squares) const {
 }
 
 void Spectra::at(const Index* places, Index n, Complex* out) const {
+  const OnDevice there(session_->device);
   std::vector<Index> indices;
   for (Index i = 0; i < draws_ * n; ++i) indices.push_back((i / n * f_.rows() + places[2 * i]) * f_.columns() + places[2 * i + 1]);
   Stream& stream = session_->stream;
@@ -85,6 +88,7 @@ void Spectra::at(const Index* places, Index n, Complex* out) const {
 }
 
 SpectrumBlocks Spectra::blocks(Index draw, Index down, Index across) const {
+  const OnDevice there(session_->device);
   Stream& stream = session_->stream;
   const Index n = down * across;
   DeviceArray<BlockFound> on_device(n, &session_->budget);
@@ -104,6 +108,7 @@ SpectrumBlocks Spectra::blocks(Index draw, Index down, Index across) const {
 }
 
 PeriodImages Spectra::inverse() {
+  const OnDevice there(session_->device);
   PeriodImages images(session_, draws_, f_.height, f_.width);
   inverse_transform(values_.data(), images.data(), draws_, f_.height, f_.width, *session_);
   values_ = DeviceArray<double2>();
