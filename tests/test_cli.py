@@ -202,7 +202,7 @@ def test_without_a_command_the_help_is_printed(run: Any) -> None:
         (["analyze", "conv3", "--threads", "-1"], "threads must be at least 0, got -1"),
         (["analyze", "conv3", "--layer", "5"], "layer 5 is outside the network of 1 layers"),
         (["analyze", "conv3", "--layer", "relu"], "layer 'relu' is not in the network"),
-        (["analyze", "conv3", "--device", "cuda"], "cuda"),
+        (["bench", "--device", "cuda", "--plot", "growth.png"], "--plot draws growth on the CPU"),
         (["analyze", "conv3/2 * 100"], "2**62"),
         (["analyze", "conv3", "--plot", "erf.bmp"], "--plot erf.bmp: a picture ends in .png, .svg or .pdf"),
         (["analyze", "conv3", "--plot", "nowhere/erf.png"], "the folder"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import erffast as ef
+from erffast import spreads
 from erffast.benchmark.choices import FAMILIES, crossing
 from erffast.lowering import lower_gradient
 from erffast.spectral import cost
@@ -105,7 +106,7 @@ def test_spreads_are_the_variances_of_the_positions(shape: tuple[int, ...], scal
     rng = generator(len(shape), "spreads")
     kernels = rng.uniform(-1, 1, (6, *shape)) * scale
     chain = lower_gradient(ef.Stack([ef.Conv(shape, dilation=3)] * 6, ndim=len(shape)), kernels)  # type: ignore[arg-type]
-    (found,) = cost._spreads(chain)
+    (found,) = spreads.of_steps(chain)
     for kernel, spread in zip(kernels[::-1], found.T, strict=True):
         shares = np.abs(kernel / scale) / np.abs(kernel / scale).sum()
         for axis, at in enumerate(3 * np.indices(shape)):

@@ -12,6 +12,7 @@ import pytest
 
 import erffast as ef
 from erffast import _devices
+from erffast.cli import main
 
 REASONS: dict[str, tuple[dict[str, Any], str]] = {
     "no driver": (
@@ -50,13 +51,17 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("case", REASONS)
-def test_the_reason_names_the_remedy(case: str, cuda: Any) -> None:
+def test_the_reason_names_the_remedy(case: str, cuda: Any, capsys: pytest.CaptureFixture[str]) -> None:
     told, reason = REASONS[case]
     cuda(**told)
     assert ef.available_devices() == {"cpu": "ready", "cuda": reason}
     with pytest.raises(ef.BackendUnavailable) as raised:
         ef.variance(ef.parse("conv3"), device="cuda")
     assert str(raised.value) == f'device="cuda" cannot be used: {reason}; or use device="cpu"'
+    with pytest.raises(ef.BackendUnavailable):
+        ef.gradient(ef.parse("conv3"), [[[1.0] * 3] * 3], device="cuda")
+    assert main(["analyze", "conv3", "--device", "cuda"]) == 2
+    assert reason in capsys.readouterr().err
     assert _devices.gpus() == []
 
 
@@ -76,8 +81,6 @@ def test_a_copy_without_the_module_tells_how_to_build_it(monkeypatch: pytest.Mon
 
 
 def test_a_gpu_that_is_ready_is_listed(cuda: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    from erffast.cli import main
-
     cuda()
     assert ef.available_devices() == {"cpu": "ready", "cuda": "ready"}
     assert main(["info"]) == 0

@@ -175,18 +175,6 @@ def test_ragged_tap_variance() -> None:
         ValueError,
         "engine must be one of 'auto', 'direct', 'separable', 'spectral', got 'fft'",
     ),
-    mistake(
-        "cuda",
-        lambda: ef.variance(ONE, device="cuda"),
-        ef.BackendUnavailable,
-        f'device="cuda" cannot be used: {ef.available_devices()["cuda"]}; or use device="cpu"',
-    ),
-    mistake(
-        "cuda for a gradient",
-        lambda: ef.gradient(ONE, RAMP, device="cuda"),
-        ef.BackendUnavailable,
-        f'device="cuda" cannot be used: {ef.available_devices()["cuda"]}; or use device="cpu"',
-    ),
     mistake("unknown device", lambda: ef.variance(ONE, device="tpu"), ValueError, "device must be one of 'auto', 'cpu', 'cuda', got 'tpu'"),
     mistake(
         "window larger than the field",

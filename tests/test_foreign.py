@@ -37,13 +37,20 @@ def test_where_an_array_is() -> None:
         assert not _foreign.on_gpu(here)
 
 
-@pytest.mark.parametrize("weights", [Cupy(KERNELS), list(map(Cupy, KERNELS))], ids=["one array", "a list"])
-def test_cupy_arrays_are_read(weights: Any) -> None:
+class Jax(OnGpu):
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self.values
+
+
+@pytest.mark.parametrize(
+    "weights", [Cupy(KERNELS), list(map(Cupy, KERNELS)), list(map(Jax, KERNELS))], ids=["CuPy", "CuPy, a list", "JAX, a list"]
+)
+def test_arrays_on_a_gpu_are_read(weights: Any) -> None:
     np.testing.assert_array_equal(ef.gradient(NET, weights).image, ef.gradient(NET, KERNELS).image)
 
 
-def test_other_arrays_on_a_gpu_are_refused_by_name() -> None:
-    with pytest.raises(TypeError, match=r"^weights is an array of \S*test_foreign on a GPU; torch tensors and CuPy"):
+def test_arrays_that_do_not_come_to_the_host_are_refused_by_name() -> None:
+    with pytest.raises(TypeError, match=r"^weights is an array of \S*test_foreign on a GPU that does not come to the host; copy it there$"):
         ef.gradient(NET, OnGpu(KERNELS))
 
 

@@ -15,6 +15,8 @@ import pytest
 
 import erffast as ef
 from erffast import _backend, execution
+from erffast.lowering import lower_variance
+from erffast.spreads import least_side
 
 RNG = np.random.default_rng(11)
 # Signed, and near enough to an identity that rounding is not amplified: float32 would do.
@@ -423,9 +425,19 @@ def test_images_are_zeros_and_large_ones_begin_on_a_large_page(shape: tuple[int,
 
 def test_the_least_that_trimming_leaves_is_what_the_image_spreads() -> None:
     """The standard deviation that a refusal counts, beside that of the image."""
-    from erffast import execution
-    from erffast.lowering import lower_variance
-
     for text in ("conv3 * 5", "conv3/2 * 3, conv5:d2, conv2 * 4", "conv3, avgpool2, conv3/3"):
-        chain, erf = lower_variance(ef.parse(text), None, None, None), ef.variance(ef.parse(text), window="full")
-        np.testing.assert_allclose(execution._spread(chain, [step.kernels for step in chain.steps], (0, 1)), erf.std(), rtol=1e-12)
+        chain, erf = lower_variance(ef.parse(text)), ef.variance(ef.parse(text), window="full")
+        np.testing.assert_allclose([least_side(chain, axis, 0.0) for axis in (0, 1)], erf.std(), rtol=1e-12)
+
+
+def test_what_trimming_may_take_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearly all of the mass in one pixel, and the rest so far away that it makes the standard deviation."""
+    monkeypatch.setenv("ERFFAST_MEMORY_LIMIT", "1G")
+    net = ef.Stack([ef.Conv(3, stride=8, tap_variance=[1e-9, 1, 1e-9])] * 15, ndim=1)
+    assert ef.variance(net, accuracy="peak", tol=1e-3, engine="direct").shape == (1,)
+
+
+def test_the_largest_taps_spread_as_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ERFFAST_MEMORY_LIMIT", "1G")
+    with pytest.raises(MemoryError, match="one standard deviation a side"):
+        ef.gradient(ef.parse("conv3/2 * 30"), POSITIVE[:30] * 1.7e308, engine="direct")

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -304,3 +305,5 @@ def test_a_text_read_again_is_the_same_network(times: int) -> None:
     text = ", ".join(["conv3:p1", "relu"] * times)
     assert parse(text) == parse(text) == Stack([Conv(3, padding=1), Activation("relu")] * times)
     assert [parse(text, ndim=n).ndim for n in (1, 2, 3)] == [1, 2, 3]
+    assert parse(text, ndim=np.int64(3)) == parse(text, ndim=3)  # type: ignore[arg-type]
+    assert type(parse(text, ndim=3).ndim) is int  # whoever asked before

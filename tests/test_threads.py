@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import erffast as ef
-from erffast import _backend
+from erffast import _backend, _threads
 from erffast.spectral import signed
 from instruction_sets import FUSED, SETS, X86
 
@@ -70,6 +70,21 @@ def test_threads_take_short_draws_of_their_own(monkeypatch: pytest.MonkeyPatch) 
     seen.clear()
     ef.gradient(ef.parse("conv7 * 40"), MANY, threads=3, progress=lambda done, total: None)  # which is told by the caller's thread
     assert {thread for thread, _ in seen} == {threading.get_ident()}
+
+
+def test_no_thread_is_left_where_another_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, start, started = threading.active_count(), threading.Thread.start, []
+
+    def second_fails(thread: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", second_fails)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        _threads.share(lambda item: None, range(100), 4)
+    assert threading.active_count() == before
 
 
 def test_the_same_draw_is_refused_for_any_number_of_threads() -> None:

@@ -380,3 +380,13 @@ def test_what_is_kept_with_a_network_serves_every_request() -> None:
         found, fresh = ef.variance(net, **options), ef.variance(Stack(list(net)), **options)
         assert (found.origin, found.exponent, found.error, found.lost) == (fresh.origin, fresh.exponent, fresh.error, fresh.lost)
         assert np.array_equal(found.image, fresh.image)
+
+
+def test_large_kernels_are_not_kept_with_a_network() -> None:
+    """A network read from a text outlives the call."""
+    small, large = ef.parse("conv3 * 20"), ef.parse("conv300")
+    for net in (small, large):
+        ef.variance(net, window=9)
+    kept = {"_chain", "_backward"}
+    assert kept & set(vars(small)) == kept
+    assert not kept & set(vars(large))

@@ -1,8 +1,9 @@
 """The devices that arithmetic may run on, and the native module of each.
 
 `_core`, the CPU's, is always there. `_cuda` is there where a CUDA compiler was found when the package was built; it is loaded when it is
-first asked for, and what was found then, the module or the reason why it cannot serve, is kept. Both modules export the same
-functions with the same signatures, so that whoever runs a chain only passes the module on.
+first asked for, and what was found then, the module or the reason why it cannot serve, is kept. What both modules export has the same
+signature, so that whoever runs a chain layer by layer only passes the module on; what the spectral engine asks of each is in
+`spectral/host.py` and `spectral/device.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import importlib
 import os
 from typing import Any
 
-from . import _core
+from . import _backend, _core
 from .errors import BackendUnavailable
 
 NAMES = ("auto", "cpu", "cuda")
@@ -55,9 +56,19 @@ def free_memory(module: Any) -> int | None:
     return None if module is _core else int(module.free_memory()[0])
 
 
-def take_device_seconds(module: Any) -> float | None:
-    """Seconds that this thread's work took on a module's GPU since this was last asked; None for the CPU's module."""
-    return None if module is _core else float(module.take_device_seconds())
+def where(module: Any) -> str:
+    """What is added to a message about memory."""
+    return "" if module is _core else " on the GPU"
+
+
+def require_memory(module: Any, needed: int, what: str, remedy: str) -> int:
+    """MemoryError, before anything is allocated, where `needed` bytes do not fit a module's device; returns what would."""
+    free = free_memory(module)
+    if free is None:
+        return _backend.require_memory(needed, what, remedy)
+    if needed > free:
+        raise _backend.shortage(needed, free, what, remedy, where(module))
+    return free
 
 
 @functools.cache

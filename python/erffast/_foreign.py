@@ -33,4 +33,6 @@ def on_host(value: Any, name: str) -> Any:
         return value
     if hasattr(value, "get"):  # CuPy
         return value.get()
-    raise TypeError(f"{name} is an array of {type(value).__module__} on a GPU; torch tensors and CuPy arrays are read there, copy others")
+    if hasattr(value, "__array__"):  # JAX and others, which copy when NumPy asks
+        return value
+    raise TypeError(f"{name} is an array of {type(value).__module__} on a GPU that does not come to the host; copy it there")

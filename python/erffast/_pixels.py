@@ -64,7 +64,7 @@ class Pixels:
         else:
             self.profiles = tuple([frozen(np.asarray(p, dtype=np.float64)) for p in given])
             self.dtype, self.shape = np.dtype(dtype), tuple([p.shape[-1] for p in given])
-        self._tops, self._given_exponent = tops, exponent
+        self._tops, self._given_exponent = tops, np.array(exponent, dtype=np.int64)
         self._on_device = image if hasattr(image, "to_host") and not self.rescaled.any() else None
         if image is not None and self._on_device is None:
             host = image.to_host() if hasattr(image, "to_host") else image
@@ -90,7 +90,7 @@ class Pixels:
     @cached_property
     def exponents(self) -> NDArray[np.int64]:
         peaks, powers = self._largest
-        return np.where(peaks > 0, np.asarray(self._given_exponent, dtype=np.int64) + powers, 0)
+        return np.where(peaks > 0, self._given_exponent + powers, 0)
 
     @property
     def shifts(self) -> NDArray[np.int64]:
@@ -111,13 +111,24 @@ class Pixels:
             self._image = frozen(self._formed() if self._on_device is None else self._on_device.to_host())
         return self._image
 
-    def on_device(self, native: Any) -> Any:
-        """The image on the GPU of a native module, formed there from profiles when first asked for; None where it is on the host only."""
-        if self._on_device is None and self.profiles is not None and len(self.shape) == 2 and self._image is None:
+    def on_device(self) -> Any:
+        """The image on the GPU, formed there from profiles when first asked for; None where it is on the host only."""
+        from . import _devices
+
+        forms = self.profiles is not None and len(self.shape) == 2 and _devices.available_devices()["cuda"] == "ready"
+        if self._on_device is None and forms:
+            native = _devices.native("cuda")
+            _devices.require_memory(native, self.draws * math.prod(self.shape) * self.dtype.itemsize, "the image", SMALLER)
             form = native.outer_image_f32 if self.dtype == np.float32 else native.outer_image_f64
-            image = form(*(np.atleast_2d(p) for p in self.profiles), np.asarray(self.shifts))
+            image = form(*(np.atleast_2d(p) for p in self.profiles or ()), np.asarray(self.shifts))
             self._on_device = image if self.has_draws else image.reshaped(self.shape)
         return self._on_device
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy elsewhere has the image on the host."""
+        if self._on_device is None:
+            return vars(self)
+        return vars(self) | {"_on_device": None, "_image": self._image if self.profiles is not None else self.image}
 
     def _formed(self, powers: Any = 0) -> NDArray[Any]:
         """A new image from the profiles, times ``2**powers``: the one place where it is multiplied out."""

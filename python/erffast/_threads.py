@@ -11,7 +11,8 @@ T = TypeVar("T")
 
 def share(work: Callable[[T], None], items: Iterable[T], threads: int) -> None:
     """Every item worked on by one of `threads` threads, the calling one among them; all others have ended when this returns."""
-    pending, lock = iter(list(items)), threading.Lock()
+    waiting = list(items)
+    pending, lock = iter(waiting), threading.Lock()
     failed: list[BaseException] = []
 
     def some() -> None:
@@ -25,9 +26,14 @@ def share(work: Callable[[T], None], items: Iterable[T], threads: int) -> None:
         except BaseException as exc:  # Ctrl-C too: the other threads stop after their item
             failed.append(exc)
 
-    others = [threading.Thread(target=some) for _ in range(threads - 1)]
-    for thread in others:
-        thread.start()
+    others = []
+    try:
+        for _ in range(min(threads, len(waiting)) - 1):
+            thread = threading.Thread(target=some)
+            thread.start()
+            others.append(thread)
+    except BaseException as exc:  # no more threads are to be had: those begun end before this is told
+        failed.append(exc)
     some()
     for thread in others:
         while thread.is_alive():

@@ -151,7 +151,11 @@ def _bench(args: argparse.Namespace) -> int:
 
     if len(args.compare or ()) > 2:
         raise ValueError(f"--compare takes one file or two, got {len(args.compare)}")
+    if args.plot and args.device == "cuda":
+        raise ValueError("--plot draws growth on the CPU; leave --device cuda out, or --plot")
     files = [load_results(path) for path in args.compare or ()]
+    if len({found.device for found in files} | ({args.device} if len(files) == 1 else set())) > 1:
+        raise ValueError("--compare takes runs on the same device")
     if len(files) == 2:
         return _compare(files[0], files[1], args.jobs)
     level = "quick" if args.quick else "full" if args.full else "standard"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from . import _backend, _core, _devices
 from ._progress import Meter
 from .chain import Box, Chain, Step
+from .spreads import least_side
 
 # Unit roundoff of the arithmetic "extended", double-double, as an estimate wants it: the low part's. (A bound for one sum is
 # 2**-103; with that, estimates were 260 to 2200 times the errors of 18 chains on which double-double fails, and never below.) Its
@@ -24,6 +25,7 @@ EXTENDED_ROUNDOFF = 2.0**-106
 
 Array = NDArray[np.float64]
 LARGE_PAGE = 2**21  # bytes
+FARTHEST = 2.0**62  # pixels along an axis that are told
 
 
 class Resources(NamedTuple):
@@ -37,12 +39,7 @@ class Resources(NamedTuple):
 
     def require(self, needed: int, what: str) -> int:
         """MemoryError, before anything is allocated, where `needed` bytes do not fit the device; returns what would."""
-        free = _devices.free_memory(self.native)
-        if free is None:
-            return _backend.require_memory(needed, what, self.remedy)
-        if needed > free:
-            raise _backend.shortage(needed, free, what, self.remedy, where=" on the GPU")
-        return free
+        return _devices.require_memory(self.native, needed, what, self.remedy)
 
 
 class Outcome:
@@ -294,7 +291,7 @@ def _propagate(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...], dt
     if trim == 0:
         _require_memory(chain, axes, dtype, draws, resources)
     elif math.prod([chain.field.size[a] for a in axes]) > max(limit, _backend.UNASKED):
-        _require_spread(chain, kernels, axes, dtype, resources)
+        _require_spread(chain, axes, dtype, trim, resources)
     runs = [_run(step, taps, axes, exact=dtype == "extended") for step, taps in zip(chain.steps, kernels, strict=True)]
     try:
         images = getattr(resources.native, _backend.PROPAGATE[dtype])(
@@ -302,44 +299,21 @@ def _propagate(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...], dt
         )
     except MemoryError as exc:
         needed = _backend.readable_bytes(2 * exc.args[0]) if exc.args and isinstance(exc.args[0], int) else "more"
-        raise MemoryError(
-            f"the two working images need {needed}, and {_backend.readable_bytes(limit)} are available; {resources.remedy}"
-        ) from None
+        available = f"{_backend.readable_bytes(limit)} are available{_devices.where(resources.native)}"
+        raise MemoryError(f"the two working images need {needed}, and {available}; {resources.remedy}") from None
     if resources.meter is not None:
         resources.meter.add(_work(chain))
     return Outcome(images, axes, _stored(dtype), resources)
 
 
-def _require_spread(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...], dtype: str, resources: Resources) -> None:
-    """Two working images of what trimming must leave: as far as its standard deviation the mass reaches, whatever is trimmed.
+def _require_spread(chain: Chain, axes: tuple[int, ...], dtype: str, trim: float, resources: Resources) -> None:
+    """Two working images of what trimming must leave.
 
     Strided fields are larger than any memory; without this, minutes would pass before that was found out.
     """
-    sides = [max(1, math.ceil(spread)) for spread in _spread(chain, kernels, axes)]
-    shape = " x ".join(map(str, sides))
-    resources.require(
-        2 * math.prod(sides) * np.dtype(_stored(dtype)).itemsize, f"an image of {shape} pixels and more, one standard deviation a side,"
-    )
-
-
-def _spread(chain: Chain, kernels: Sequence[Array], axes: tuple[int, ...]) -> list[float]:
-    """The standard deviation of a non-negative chain's image along each axis, input pixels; of the widest draw."""
-    spreads = []
-    for native, axis in enumerate(axes):
-        variance: Any = 0.0
-        for step, taps in zip(chain.steps, kernels, strict=True):
-            others = tuple(4 + other for other in range(taps.ndim - 4) if other != native)
-            lines = taps.sum(axis=others).reshape(*taps.shape[:2], -1)
-            places = np.arange(lines.shape[-1])
-            mean = (lines * places).sum(axis=-1) / lines.sum(axis=-1)
-            own = (lines * (places - mean[..., None]) ** 2).sum(axis=-1) / lines.sum(axis=-1) * float(step.dilation[axis]) ** 2
-            if step.stride[axis] == 1:
-                variance = variance + own.sum(axis=0) * (step.count // len(own))
-                continue
-            for i in range(step.count):
-                variance = np.minimum(variance * float(step.stride[axis]) ** 2 + own[i % len(own)], 1e300)
-        spreads.append(math.sqrt(float(np.max(variance))))
-    return spreads
+    sides = [max(1, math.ceil(min(least_side(chain, axis, trim), FARTHEST))) for axis in axes]
+    needed = 2 * math.prod(sides) * np.dtype(_stored(dtype)).itemsize
+    resources.require(needed, f"an image of {' x '.join(map(str, sides))} pixels and more, one standard deviation a side,")
 
 
 def _require_memory(chain: Chain, axes: tuple[int, ...], dtype: str, draws: int, resources: Resources) -> None:

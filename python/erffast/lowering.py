@@ -27,7 +27,9 @@ from .pooling import CORRELATED_GATES, correlates_gates, divisor_scales, max_poo
 from .weights import Weights, read_weights
 
 Array = NDArray[np.float64]
-FEW_PARTS = 64  # of a network whose backward steps are kept with it: those of thousands would hold memory that nobody asked for
+KEPT_ONES = 1024  # taps of a kernel that is kept for the next layer
+# Taps of a network whose backward steps are kept with it, and its parts: more would hold memory that nobody asked for.
+KEPT_TAPS, FEW_PARTS = 64 * KEPT_ONES, 64
 FARTHEST = 2**46  # centres, means and halos are floats in input coordinates
 
 
@@ -96,7 +98,7 @@ def lower_variance(net: Any, input_size: Any = None, unit: Any = None, layer: st
     where = geometry.field_of(net)
     box = _box(where, at, extent)
     chain = Chain(net, back.steps, back.gain, at, extent, where, box, method=back.method, assumptions=back.assumptions)
-    if default and len(net.parts) <= FEW_PARTS:
+    if default and _keeps(net, chain.steps):
         vars(net)["_chain"] = chain  # with what is found out about it later; the same is often asked again
     return chain
 
@@ -106,9 +108,13 @@ def _on_the_plane(net: Stack) -> _Backward:
     known: _Backward | None = vars(net).get("_backward")
     if known is None:
         known = _backward(net, place(net, None, alike=True))
-        if len(net.parts) <= FEW_PARTS:
+        if _keeps(net, known.steps):
             vars(net)["_backward"] = known
     return known
+
+
+def _keeps(net: Stack, steps: Sequence[Step]) -> bool:
+    return len(net.parts) <= FEW_PARTS and sum([step.kernels.size for step in steps]) <= KEPT_TAPS
 
 
 def _backward(net: Stack, places: Sequence[Place]) -> _Backward:
@@ -165,9 +171,6 @@ def _variance_steps(places: Sequence[Place], ndim: int) -> tuple[list[Step], Dec
         one = (1,) * ndim
         steps.append(Step("average pools", kernel[None, None, None, None], one, one, (0,) * ndim, shared=True, growth=(0,) * ndim))
     return steps or [_identity(ndim)], gain, closed
-
-
-KEPT_ONES = 1024  # taps of a kernel that is kept for the next layer
 
 
 def _ones(item: Place) -> Array:

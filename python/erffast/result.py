@@ -147,14 +147,11 @@ class ERF(Sizes):
         """The pixels where they were computed: for results of a GPU an array there, which torch and CuPy take as it is.
 
         An object with DLPack and ``__cuda_array_interface__``, complete, shared and not to be written to, as in
-        ``torch.from_dlpack(erf.device_image)``. `image` is its copy on the host, made when first asked for. For results of the CPU it
-        is `image` itself, and so it is where a GPU had no image to make: in one and three dimensions.
+        ``torch.from_dlpack(erf.device_image)``. `image` is its copy on the host, made when first asked for. It is `image` itself for
+        results of the CPU, of the spectral engine, in one and in three dimensions, of another dtype than the arithmetic's, and for
+        copies: what was loaded, unpickled or copied deeply.
         """
-        if self.device != "cuda":
-            return self.image
-        from . import _devices
-
-        held = self._pixels.on_device(_devices.native("cuda"))
+        held = self._pixels.on_device() if self.device == "cuda" else None
         return self.image if held is None else held
 
     @property

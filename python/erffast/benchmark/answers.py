@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,12 @@ def answer_of(erf: ERF) -> Answer:
 def single(pixels: NDArray[Any], exponent: int = 0, origin: tuple[int, int] = (0, 0)) -> Answer:
     """An answer of one draw from an image [rows, columns]."""
     return Answer(pixels[None], np.array([exponent], dtype=np.int64), origin)
+
+
+def stacked(answers: Sequence[Answer]) -> Answer:
+    """Draws of one shape and place."""
+    exponents = np.concatenate([a.exponents for a in answers])
+    return Answer(np.concatenate([a.pixels for a in answers]), exponents, answers[0].origin)
 
 
 def difference(found: Answer, right: Answer) -> float:

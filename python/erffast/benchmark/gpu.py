@@ -6,16 +6,15 @@ no layer needs a look at its image: that would be a wait of the host for every l
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .answers import Answer, single
+from .answers import Answer, stacked
 from .cases import Peer
-from .loops import torch_autograd
+from .loops import scaled_taps, torch_autograd, unscaled_answer
 from .products import torch_image
 
 Array = NDArray[np.float64]
@@ -39,24 +38,9 @@ def product_peers(kernels: Array) -> Sequence[Peer]:
     """The fair one: the product of transfer functions in complex128 and cuFFT; kernels [draws, n, k, k]."""
 
     def images() -> Answer:
-        found = [torch_image(one, "cuda") for one in kernels]
-        return Answer(np.concatenate([a.pixels for a in found]), np.concatenate([a.exponents for a in found]), found[0].origin)
+        return stacked([torch_image(one, "cuda") for one in kernels])
 
     return (Peer("torch complex128 product and irfft2 on the GPU", images, fair=True, torch=True, gpu=True),)
-
-
-def _scaled(kernels: Array, dtype: str, log2_peak: float) -> tuple[Any, float]:
-    """Taps on the GPU with the peak near 1, and the power of two that was taken out of each layer."""
-    import torch
-
-    shift = round(log2_peak / len(kernels), 6)
-    return torch.from_numpy(np.ascontiguousarray(kernels * 2.0**-shift)).to("cuda", getattr(torch, dtype)), shift
-
-
-def _answer(image: Any, shift: float, layers: int) -> Answer:
-    power = shift * layers
-    pixels: Array = image[0, 0].cpu().numpy().astype(np.float64) * 2.0 ** (power % 1)
-    return single(pixels, math.floor(power))
 
 
 def _layers(taps: Any) -> Any:
@@ -72,8 +56,8 @@ def _layers(taps: Any) -> Any:
 
 
 def _loop(kernels: Array, dtype: str, log2_peak: float) -> Answer:
-    taps, shift = _scaled(kernels, dtype, log2_peak)
-    return _answer(_layers(taps), shift, len(kernels))
+    taps, shift = scaled_taps(kernels, dtype, log2_peak, "cuda")
+    return unscaled_answer(_layers(taps)[0, 0], shift, len(kernels))
 
 
 class _Graph:
@@ -87,14 +71,14 @@ class _Graph:
         if self._recorded is None:
             self._recorded = self._record()
         graph, taps, image, shift = self._recorded
-        taps.copy_(_scaled(self._kernels, self._dtype, self._log2_peak)[0])
+        taps.copy_(scaled_taps(self._kernels, self._dtype, self._log2_peak, "cuda")[0])
         graph.replay()
-        return _answer(image, shift, len(self._kernels))
+        return unscaled_answer(image[0, 0], shift, len(self._kernels))
 
     def _record(self) -> tuple[Any, Any, Any, float]:
         import torch
 
-        taps, shift = _scaled(self._kernels, self._dtype, self._log2_peak)
+        taps, shift = scaled_taps(self._kernels, self._dtype, self._log2_peak, "cuda")
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):  # libraries choose their kernels before they are recorded

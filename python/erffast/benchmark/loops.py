@@ -9,6 +9,7 @@ import functools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,16 +64,28 @@ def torch_autograd(kernels: Array, dtype: str, log2_peak: float, device: str = "
     from torch.nn import functional
 
     sides = [len(kernels) * (k - 1) + 1 for k in kernels.shape[1:]]
-    shift = round(log2_peak / len(kernels), 6)
-    scaled = torch.from_numpy(kernels * 2.0**-shift).to(device, getattr(torch, dtype))
+    scaled, shift = scaled_taps(kernels, dtype, log2_peak, device)
     x = torch.zeros((1, 1, *sides), dtype=scaled.dtype, device=device, requires_grad=True)
     y = x
     for kernel in scaled:
         y = functional.conv2d(y, kernel[None, None])
     y.sum().backward()  # type: ignore[no-untyped-call]
     assert x.grad is not None
-    power = shift * len(kernels)
-    return single(x.grad[0, 0].cpu().numpy().astype(np.float64) * 2.0 ** (power % 1), int(power // 1))
+    return unscaled_answer(x.grad[0, 0], shift, len(kernels))
+
+
+def scaled_taps(kernels: Array, dtype: str, log2_peak: float, device: str) -> tuple[Any, float]:
+    """Taps as torch's, with the gradient's peak near 1, and the power of two that was taken out of each layer."""
+    import torch
+
+    shift = round(log2_peak / len(kernels), 6)
+    return torch.from_numpy(np.ascontiguousarray(kernels * 2.0**-shift)).to(device, getattr(torch, dtype)), shift
+
+
+def unscaled_answer(image: Any, shift: float, layers: int) -> Answer:
+    """An image [rows, columns] of torch's, made with `scaled_taps`."""
+    power = shift * layers
+    return single(image.cpu().numpy().astype(np.float64) * 2.0 ** (power % 1), math.floor(power))
 
 
 def numpy_loop(kernels: Array, dtype: str) -> Answer:

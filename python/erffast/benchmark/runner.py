@@ -26,7 +26,7 @@ from .timing import time_call, time_in_turn, timed_answer
 
 REFUSALS = (AccuracyError, BackendUnavailable, MemoryError, NotImplementedError)  # an honest no, told beside the job
 BUDGET = {"quick": 0.25, "standard": 2.0, "full": 2.0}  # seconds of repetitions per case
-DEVICE_RUNS = 7
+DEVICE_RUNS = 7  # an odd number: the median is one of them
 MEMORY_TIMEOUT = 120.0  # seconds of the process that measures it
 Say = Callable[[str], None]
 
@@ -108,12 +108,12 @@ def run_job(job: Job, level: str, device: Device, probe: probes.Probe, measured:
 
 
 def time_on_device(case: Case) -> Timing:
-    """The time of a few runs by the GPU's own clock: copies to it and from it, and kernels."""
+    """The time of a few runs by the GPU's own clock: copies to it and from it, kernels, and its waits for the host between them."""
     native, runs = _devices.native(case.device), []
     for _ in range(DEVICE_RUNS):
-        _devices.take_device_seconds(native)
+        native.take_device_seconds()
         case.run()
-        runs.append(_devices.take_device_seconds(native) or 0.0)
+        runs.append(native.take_device_seconds())
     return Timing(statistics.median(runs), min(runs), max(runs), len(runs))
 
 

@@ -16,7 +16,7 @@ from ..lowering import lower_gradient
 from ..propagation import Device, gradient
 from ..result import ERF
 from ..spectral.transfer import transfer
-from .answers import Answer, answer_of, difference, largest
+from .answers import Answer, answer_of, difference, largest, stacked
 from .cases import Case, Part, Peer, Size
 from .ceilings import fft_seconds
 from .gpu import layer_peers, product_peers
@@ -147,9 +147,3 @@ def right_image(kernels: bytes, shape: tuple[int, int, int], threads: int) -> An
 def root_mean_square(one: Answer, kernels: Array) -> float:
     """Of the error over the pixels of one draw, relative to its peak."""
     return sampled_error(one, kernels) / math.sqrt(one.pixels.size)
-
-
-def stacked(answers: Sequence[Answer]) -> Answer:
-    """Draws of one shape and place."""
-    exponents = np.concatenate([a.exponents for a in answers])
-    return Answer(np.concatenate([a.pixels for a in answers]), exponents, answers[0].origin)

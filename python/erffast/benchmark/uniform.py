@@ -54,7 +54,7 @@ class UniformImage(_Uniform):
     counted = "one write of the image"
 
     def run(self) -> ERF:
-        erf = variance(self.net, window="full", device=self.device, threads=self.threads)
+        erf = variance(self.net, window="full", threads=self.threads)
         assert erf.image is not None  # a product of profiles is formed here
         return erf
 
@@ -98,7 +98,7 @@ class UniformProfiles(_Uniform):
     counted = "one write of two profiles"
 
     def run(self) -> Profiles:
-        erf = variance(self.net, window="full", device=self.device, threads=self.threads)
+        erf = variance(self.net, window="full", threads=self.threads)
         return Profiles(erf, erf.marginal(0), erf.std(), erf.level_size(), erf.mass_size())
 
     def check(self, found: Profiles) -> Verdict:

@@ -106,7 +106,7 @@ def _read(text: str, ndim: int) -> L.Stack:
     return _Reader(text, ndim).whole()
 
 
-_read_before = lru_cache(maxsize=64)(_read)  # a stack never changes: the one read before serves, with what is known of it
+_read_before = lru_cache(maxsize=64, typed=True)(_read)  # a stack never changes: the one read before serves, with what is known of it
 
 
 class _Reader:

@@ -17,8 +17,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _backend
-from ..chain import Chain, Step
+from ..chain import Chain
+from ..spreads import sides
 from .signed import first_periods
 from .transfer import transfer
 
@@ -29,7 +29,6 @@ COSTS = Path(__file__).with_name("costs.json")
 TILES = 36.0  # of a window as wide as `WIDTH`
 WHOLE = 1e30  # standard deviations: the whole support
 WIDTH = 15.0  # standard deviations that a trimmed image, or a window, is wide
-FAR = 900  # powers of two that a number may be from 1, and its square times thousands still be one
 
 
 def band_pays(chain: Chain) -> bool:
@@ -92,7 +91,7 @@ def layers_work(chain: Chain, width: float, draws: float) -> Work:
     """Of the direct engine, on images up to `width` standard deviations wide."""
     area = np.ones(chain.layers)
     for axis in range(chain.ndim):
-        area *= _sides(chain, axis, width)
+        area *= sides(chain, axis, width)
     taps = np.concatenate([np.full(step.count, math.prod(step.kernel), dtype=float) for step in chain.steps])
     return {"start": 1.0, "layer": chain.layers * draws, "multiply-add": float((area * taps).sum()) * draws}
 
@@ -108,7 +107,7 @@ def lines_work(chain: Chain) -> Work:
     work = 0.0
     for axis in range(chain.ndim):
         taps = np.concatenate([np.full(step.count, float(step.kernel[axis])) for step in chain.steps])
-        work += float((_sides(chain, axis, WHOLE) * taps).sum())
+        work += float((sides(chain, axis, WHOLE) * taps).sum())
     axes, draws = float(chain.ndim), float(chain.draws or 1)
     return {"start": axes, "layer": axes * chain.layers * draws, "multiply-add": work * draws}
 
@@ -127,14 +126,14 @@ def product_work(chain: Chain) -> Work:
 def line_product_work(chain: Chain) -> Work:
     """Of a product of transfer functions of each axis by itself."""
     axes, draws = float(chain.ndim), float(chain.draws or 1)
-    frequencies = sum(float(_sides(chain, axis, WHOLE)[-1]) for axis in range(chain.ndim)) / 2 * draws
+    frequencies = sum(float(sides(chain, axis, WHOLE)[-1]) for axis in range(chain.ndim)) / 2 * draws
     work = {"start": axes, "layer": axes * chain.layers * draws, "frequency": frequencies}
     return work | {"frequency and layer": frequencies * chain.layers}
 
 
 def band_work(chain: Chain) -> Work:
     """Of a band of frequencies, with its bounds and the pixels of a window."""
-    window = float(_sides(chain, 0, WIDTH)[-1] * _sides(chain, 1, WIDTH)[-1])
+    window = float(sides(chain, 0, WIDTH)[-1] * sides(chain, 1, WIDTH)[-1])
     return {"start": 1.0, "tap": _taps(chain), "pixel": window}
 
 
@@ -146,48 +145,3 @@ def tiles_work(chain: Chain) -> Work:
 def _taps(chain: Chain) -> float:
     """Of all layers."""
     return float(sum([step.count * math.prod(step.kernel) for step in chain.steps]))
-
-
-def _sides(chain: Chain, axis: int, width: float) -> Array:
-    """Pixels that the image is wide after each layer: its support, or where that is less `width` standard deviations."""
-    size, variance, found = 1.0, 0.0, []
-    for step, spreads in zip(chain.steps, _spreads(chain), strict=True):
-        spread = spreads[axis]
-        stride, grown = step.stride[axis], step.dilation[axis] * (step.kernel[axis] - 1)
-        if stride == 1:
-            variances, sizes = variance + np.cumsum(spread), size + grown * np.arange(1.0, step.count + 1)
-        else:
-            variances, sizes = np.empty(step.count), np.empty(step.count)
-            for i in range(step.count):
-                variance, size = stride**2 * variance + float(spread[i]), stride * (size - 1) + grown + 1
-                variances[i], sizes[i] = variance, size
-        variance, size = float(variances[-1]), float(sizes[-1])
-        found.append(np.minimum(sizes, width * np.sqrt(variances) + 1))
-    return np.concatenate(found)
-
-
-def _spreads(chain: Chain) -> list[Array]:
-    """`_variances` of every step; kept with the chain, for each axis asks, and each engine."""
-    kept = vars(chain)
-    if "spreads" not in kept:
-        kept["spreads"] = [_variances(step, least < 0) for step, least in zip(chain.steps, chain.least_taps, strict=True)]
-    found: list[Array] = kept["spreads"]
-    return found
-
-
-def _variances(step: Step, signed: bool) -> Array:
-    """Variance of the taps' positions along each axis, weighted by their sizes, [axes, layers]; of several draws the first's.
-
-    One product with the taps' positions and their squares: sums over the few taps of thousands of kernels took NumPy 6 ms.
-    """
-    taps = np.abs(step.kernels[:, 0, 0, 0]) if signed else step.kernels[:, 0, 0, 0]
-    exponent = int(np.frexp(taps.max())[1])
-    if abs(exponent) > FAR:  # sums of the largest numbers would overflow
-        taps = np.ldexp(taps, -exponent)
-    at = np.indices(step.kernel, dtype=float).reshape(len(step.kernel), -1)
-    sums = np.empty((len(taps), 1 + 2 * len(at)))
-    _backend.combine(taps.reshape(len(taps), -1), np.concatenate([np.ones((1, at.shape[1])), at, at**2]).T, sums, 1)
-    means = sums.T[1:] / np.maximum(sums.T[0], np.finfo(float).tiny)
-    first, second = means[: len(at)], means[len(at) :]
-    spread = np.maximum(second - first**2, 0) * np.array(step.dilation, dtype=float)[:, None] ** 2
-    return np.broadcast_to(spread, (len(at), step.count))
