@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from emulated import Emulation, unavailable
@@ -14,6 +16,9 @@ import numpy as np, erffast as ef
 weights = np.random.default_rng(0).random((2, 4, 3, 3))
 DIRECT = lambda: ef.gradient(ef.parse("conv3 * 4"), weights, engine="direct", window="full", device="cuda")
 SEPARABLE = lambda: ef.variance(ef.parse("conv3 * 3"), window="full", device="cuda")
+FLOAT32 = lambda: ef.variance(ef.parse("conv3 * 9"), engine="direct", dtype="float32", device="cuda")
+signed = np.random.default_rng(1).standard_normal((2, 40, 3, 3))
+SPECTRAL = lambda: ef.gradient(ef.parse("conv3 * 40"), signed, engine="spectral", window=15, device="cuda")
 """
 
 
@@ -92,3 +97,38 @@ assert found.device == "cuda" and case.check(found).wrong == ""
 assert 0 < time_on_device(case).low < 10
 """
     assert emulation.run(code) == ""
+
+
+# Another library of the process, between any two calls of the module: it makes the other device the current one.
+MEDDLED = """
+from erffast import _cuda
+exchange = ctypes.CDLL(_cuda.__file__).cuda_emulation_exchange_device
+def meddled(method):
+    def call(*args):
+        assert exchange(1) >= 0
+        found = method(*args)
+        assert exchange(1) == 1, "what is current must be left as it was"
+        return found
+    return call
+CALLS = (DIRECT, FLOAT32, SEPARABLE, SPECTRAL)
+undisturbed = [np.asarray(call().image) for call in CALLS]
+for kind in (_cuda.ImagesF32, _cuda.ImagesF64, _cuda.Spectra, _cuda.PeriodImages, _cuda.DeviceImage):
+    for name, method in list(vars(kind).items()):
+        if callable(method) and not name.startswith("__"):
+            setattr(kind, name, meddled(method))
+for call, wanted in zip(CALLS, undisturbed):
+    exchange(0)
+    erf = call()
+    np.testing.assert_array_equal(erf.image, wanted)
+    exchange(0 if call is SEPARABLE else 1)  # whose image is made when it is asked for, where that is
+    held = erf.device_image
+    if call is not SPECTRAL:
+        assert held.__dlpack_device__() == (2, 0)
+        np.testing.assert_array_equal(held.to_host(), wanted)
+"""
+
+
+@pytest.mark.parametrize("variant", ["plain", "sanitized"])
+def test_results_stay_on_their_device_whichever_is_current(variant: str, emulation: Emulation, stand_in: Path) -> None:
+    places = {"LD_LIBRARY_PATH": str(stand_in), "ERFFAST_EMULATED_DEVICES": "2"}
+    assert emulation.run(MADE + MEDDLED, variant=variant, **places) == ""  # type: ignore[arg-type]

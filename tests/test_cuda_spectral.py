@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from emulated import ORDERS, ROOT, SOURCES, Emulation, unavailable
+from emulated import ORDERS, ROOT, Emulation, unavailable
 
 pytestmark = pytest.mark.skipif(bool(unavailable(module=True)), reason=unavailable(module=True))
 
@@ -58,15 +58,6 @@ def test_whole_calls_with_late_streams(emulation: Emulation) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ cuFFT
-
-
-@pytest.fixture(scope="session")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a library that has cuFFT's names (tests/cuda_emulation/cufft_stand_in.cpp)."""
-    folder = tmp_path_factory.mktemp("cufft")
-    flags = ["-std=c++20", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-    subprocess.run(["g++", *flags, str(SOURCES / "cufft_stand_in.cpp"), "-o", str(folder / "libcufft.so.12")], check=True)
-    return folder
 
 
 @pytest.mark.parametrize("variant", ["plain", "sanitized"])
