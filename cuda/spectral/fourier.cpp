@@ -10,14 +10,15 @@ namespace {
 // What is used of cufft.h, whose C interface is the same from cuFFT 11 on.
 using Handle = int;
 using Result = int;
+using Long = long long;  // of the plans that count in 64 bits: several draws may have more than 2**31 pixels
 constexpr Result success = 0, allocation_failed = 2;
 constexpr int complex_to_real = 0x6c;  // CUFFT_Z2D
 
 struct Functions {
   Result (*create)(Handle*);
   Result (*set_auto_allocation)(Handle, int);
-  Result (*make_plan_many)(Handle, int rank, int* n, int* in_embed, int in_stride, int in_distance, int* out_embed, int out_stride, int out_distance,
-                           int type, int batch, std::size_t* work);
+  Result (*make_plan_many)(Handle, int rank, Long* n, Long* in_embed, Long in_stride, Long in_distance, Long* out_embed, Long out_stride,
+                           Long out_distance, int type, Long batch, std::size_t* work);
   Result (*set_work_area)(Handle, void*);
   Result (*set_stream)(Handle, cudaStream_t);
   Result (*execute)(Handle, double2*, double*);
@@ -43,7 +44,7 @@ bool find(void* handle, const char* name, F& function) {
 
 bool find_all(void* handle, Functions& f) {
   return find(handle, "cufftCreate", f.create) && find(handle, "cufftSetAutoAllocation", f.set_auto_allocation) &&
-         find(handle, "cufftMakePlanMany", f.make_plan_many) && find(handle, "cufftSetWorkArea", f.set_work_area) &&
+         find(handle, "cufftMakePlanMany64", f.make_plan_many) && find(handle, "cufftSetWorkArea", f.set_work_area) &&
          find(handle, "cufftSetStream", f.set_stream) && find(handle, "cufftExecZ2D", f.execute) && find(handle, "cufftDestroy", f.destroy);
 }
 
@@ -58,7 +59,7 @@ class Plan {
   Plan(const Functions& functions, Index draws, Index height, Index width, Session& session) : functions_(functions) {
     check_transform(functions_.create(&handle_), "beginning a plan");
     try {
-      make(static_cast<int>(draws), static_cast<int>(height), static_cast<int>(width), session);
+      make(draws, height, width, session);
     } catch (...) {
       functions_.destroy(handle_);
       throw;
@@ -70,9 +71,10 @@ class Plan {
   void execute(double2* values, double* images) { check_transform(functions_.execute(handle_, values, images), "transforming"); }
 
  private:
-  void make(int draws, int height, int width, Session& session) {
-    const int rank = height == 1 ? 1 : 2, columns = width / 2 + 1;
-    int sides[2] = {height, width}, in[2] = {height, columns}, out[2] = {height, width};
+  void make(Long draws, Long height, Long width, Session& session) {
+    const int rank = height == 1 ? 1 : 2;
+    const Long columns = width / 2 + 1;
+    Long sides[2] = {height, width}, in[2] = {height, columns}, out[2] = {height, width};
     const int skipped = 2 - rank;  // an image of one row has one axis
     std::size_t bytes = 0;
     check_transform(functions_.set_auto_allocation(handle_, 0), "planning");
