@@ -61,7 +61,7 @@ macro(erffast_cuda_module)
   target_compile_options(_cuda PRIVATE
     $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20> # CMake 3.25 does not know what nvcc 13 can do
     $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false>
-    $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra>
+    $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-ffp-contract=off>
     $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-ffp-contract=off>)
   if(ERFFAST_WERROR)
     target_compile_options(_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings> $<$<COMPILE_LANGUAGE:CXX>:-Werror>)

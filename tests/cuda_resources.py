@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FLAGS = ["-std=c++20", "-O3", "-fmad=false", "-Xcompiler=-Wall,-Wextra,-fPIC", "-Werror=all-warnings", "-Xptxas=-v"]
+FLAGS = ["-std=c++20", "-O3", "-fmad=false", "-Xcompiler=-Wall,-Wextra,-ffp-contract=off,-fPIC", "-Werror=all-warnings", "-Xptxas=-v"]
 INCLUDED = ["cuda", "cpp/include", "cpp/src", "cpp/bindings"]
 # "Compiling entry function '...' for 'sm_90'", then "... bytes spill stores, ... bytes spill loads", then "Used ... registers, ..."
 ENTRY = re.compile(
