@@ -7,7 +7,7 @@
 #include "erffast/monitor.hpp"
 #include "frame.hpp"
 #include "memory.hpp"
-#include "plan.hpp"
+#include "fused_plan.hpp"
 #include "stream.hpp"
 
 namespace erffast::cuda {

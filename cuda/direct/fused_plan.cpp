@@ -1,4 +1,4 @@
-#include "plan.hpp"
+#include "fused_plan.hpp"
 
 #include <algorithm>
 #include <cmath>
