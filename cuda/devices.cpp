@@ -25,8 +25,7 @@ Devices devices() {
   for (int i = 0; i < count && result.error == cudaSuccess; ++i) {
     cudaDeviceProp p{};
     result.error = cudaGetDeviceProperties(&p, i);
-    result.found.push_back({p.name, p.major, p.minor, p.multiProcessorCount, static_cast<Index>(p.totalGlobalMem),
-                            static_cast<Index>(p.sharedMemPerBlockOptin)});
+    result.found.push_back({p.name, p.major, p.minor, p.multiProcessorCount, static_cast<Index>(p.totalGlobalMem)});
   }
   if (result.error == cudaSuccess && result.found.empty()) result.error = cudaErrorNoDevice;
   return result;

@@ -15,7 +15,6 @@ struct Device {
   int major, minor;      // compute capability
   int multiprocessors;
   Index memory;          // bytes
-  Index shared_memory;   // bytes that one block may ask for
 };
 
 struct Devices {

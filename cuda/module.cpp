@@ -1,4 +1,4 @@
-// Table of contents of erffast._cuda: the functions of _core that run on a GPU, with the same signatures.
+// Table of contents of erffast._cuda: functions of _core that run on a GPU, with the same signatures, and what leaves its results there.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 

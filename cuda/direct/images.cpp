@@ -5,31 +5,20 @@
 #include <cmath>
 
 #include "devices.hpp"
+#include "fetched.hpp"
 #include "launches.hpp"
 
 namespace erffast::cuda {
 namespace {
-
-// Pixels of an answer that are on the device at a time: a copy to the host takes longer than writing them.
-constexpr Index most_bytes = Index{64} << 20;
 
 template <class T>
 bool zeros(const ImageOnDevice<T>& image) {
   return image.frame.rect.height <= 0 || image.frame.rect.width <= 0 || !(image.peak > 0);
 }
 
-std::vector<double> fetched(const DeviceArray<double>& sums, Stream& stream) {
-  std::vector<double> result(static_cast<std::size_t>(sums.size()));
-  sums.to_host(result.data(), sums.size(), stream);
-  stream.wait();
-  return result;
-}
-
 // Largest values, found as the bits of non-negative doubles, which are ordered as the doubles are.
 void tell(const DeviceArray<unsigned long long>& top, double* tops, Stream& stream) {
-  std::vector<unsigned long long> bits(static_cast<std::size_t>(top.size()));
-  top.to_host(bits.data(), top.size(), stream);
-  stream.wait();
+  const std::vector<unsigned long long> bits = fetched(top, stream);
   std::transform(bits.begin(), bits.end(), tops, [](unsigned long long b) { return std::bit_cast<double>(b); });
 }
 
@@ -73,16 +62,14 @@ double least(const ImageOnDevice<T>& image, Index y0, Index y1, Index x0, Index 
   Pace pace(stream, nullptr);
   found.zero(stream);
   least_positive<T>(image.pixels->data.data(), image.frame.cropped(y0, y1, x0, x1), image.peak, found.data(), pace);
-  unsigned long long bits = 0;
-  found.to_host(&bits, 1, stream);
-  stream.wait();
+  const unsigned long long bits = fetched(found, stream)[0];
   return bits == 0 ? 1.0 : std::min(1.0, std::bit_cast<double>(~bits));
 }
 
 template <class T>
 void write(const std::vector<ImageOnDevice<T>>& images, T* out, Index height, Index width, Index y0, Index x0, const double* factors, double* tops) {
   const Index draws = static_cast<Index>(images.size());
-  const Index rows = std::clamp<Index>(most_bytes / static_cast<Index>(sizeof(T)) / std::max<Index>(width, 1), 1, std::max<Index>(height, 1));
+  const Index rows = std::clamp<Index>(strip_bytes / static_cast<Index>(sizeof(T)) / std::max<Index>(width, 1), 1, std::max<Index>(height, 1));
   const OnDevice there(images.front().pixels->device);
   DeviceArray<T> piece(rows * width);
   DeviceArray<unsigned long long> top(draws);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "fetched.hpp"
 #include "spectral/tables.hpp"
 
 namespace erffast::cuda {
@@ -13,22 +14,13 @@ namespace {
 unsigned shared_out(Index n) { return static_cast<unsigned>(std::min<Index>((n + look_threads - 1) / look_threads, 1 << 16)); }
 const dim3 block(look_threads);
 
-constexpr Index strip_bytes = Index{1} << 26;  // of a crop on its way to the host
-
-std::vector<double> to_host(const DeviceArray<double>& values, Stream& stream) {
-  std::vector<double> out(static_cast<std::size_t>(values.size()));
-  values.to_host(out.data(), values.size(), stream);
-  stream.wait();
-  return out;
-}
-
 int modulo(Index i, Index n) { return static_cast<int>((i % n + n) % n); }
 
 template <Each each>
 std::vector<double> row_sums(const double* pixels, Index rows, Index width, Session& session) {
   DeviceArray<double> sums(rows, &session.budget);
   check(launch(row_sums_kernel<each>, warps_for(rows), block, 0, session.stream, pixels, rows, static_cast<int>(width), sums.data()), "adding up rows");
-  return to_host(sums, session.stream);
+  return fetched(sums, session.stream);
 }
 
 // Strips of rows first, then their sums.
@@ -39,7 +31,7 @@ std::vector<double> column_sums(const double* pixels, Index rows, Index width, S
   check(launch(column_sums_kernel<each>, dim3(static_cast<unsigned>(strips * across)), block, 0, session.stream, pixels, static_cast<int>(rows),
                static_cast<int>(width), parts.data()),
         "adding up columns");
-  return strips == 1 ? to_host(parts, session.stream) : column_sums<Each::value>(parts.data(), strips, width, session);
+  return strips == 1 ? fetched(parts, session.stream) : column_sums<Each::value>(parts.data(), strips, width, session);
 }
 
 }  // namespace
@@ -53,9 +45,7 @@ void PeriodImages::scale(double factor, std::vector<double>& peaks, std::vector<
   DeviceArray<double2> on_device(rows, &session_->budget);
   check(launch(scale_kernel, warps_for(rows), block, 0, session_->stream, pixels_.data(), rows, static_cast<int>(width_), factor, on_device.data()),
         "looking at images");
-  std::vector<double2> found(static_cast<std::size_t>(rows));
-  on_device.to_host(found.data(), rows, session_->stream);
-  session_->stream.wait();
+  const std::vector<double2> found = fetched(on_device, session_->stream);
   peaks.assign(static_cast<std::size_t>(draws_), 0);
   energies.clear();
   for (Index r = 0; r < rows; ++r) {
@@ -89,7 +79,7 @@ double PeriodImages::largest(Index draw, Index row, Index column, Index rows, In
   check(launch(largest_kernel, warps_for(rows), block, 0, session_->stream, image(draw), static_cast<int>(height_), static_cast<int>(width_),
                modulo(row, height_), modulo(column, width_), static_cast<int>(rows), static_cast<int>(columns), on_device.data()),
         "looking at a seam");
-  const std::vector<double> found = to_host(on_device, session_->stream);
+  const std::vector<double> found = fetched(on_device, session_->stream);
   return *std::max_element(found.begin(), found.end());
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "devices.hpp"
+#include "fetched.hpp"
 #include "spectral/coarse.hpp"
 #include "spectral/tables.hpp"
 #include "spectral/turns.hpp"
@@ -86,9 +87,8 @@ class Powers {
       stream.wait(&monitor_);
     }
     check(launch(largest_log_kernel, warps_for(rows_), block, 0, stream, logs.data(), rows_, columns, largest.data()), doing);
-    std::vector<double> found(static_cast<std::size_t>(rows_)), tops;
-    largest.to_host(found.data(), rows_, stream);
-    stream.wait();
+    const std::vector<double> found = fetched(largest, stream);
+    std::vector<double> tops;
     for (auto row = found.begin(); row != found.end(); row += f_.rows()) {
       const double top = *std::max_element(row, row + f_.rows());
       tops.push_back(top);

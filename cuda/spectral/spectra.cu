@@ -2,6 +2,7 @@
 
 #include "spectral/spectra.hpp"
 
+#include "fetched.hpp"
 #include "spectral/fourier.hpp"
 #include "spectral/spectrum.hpp"
 #include "spectral/tables.hpp"
@@ -45,9 +46,7 @@ void Spectra::quantiles(Index samples, Index* places, double* squares) const {
   const int columns = static_cast<int>(f_.columns());
   DeviceArray<double2> sums(rows, budget);
   check(launch(row_energy_kernel, warps_for(rows), block, 0, stream, values_.data(), rows, columns, sums.data()), "adding up energies");
-  std::vector<double2> found(static_cast<std::size_t>(rows));
-  sums.to_host(found.data(), rows, stream);
-  stream.wait();
+  const std::vector<double2> found = fetched(sums, stream);
 
   std::vector<InRow> looks;
   for (Index d = 0; d < draws_; ++d) {
@@ -62,9 +61,7 @@ void Spectra::quantiles(Index samples, Index* places, double* squares) const {
   tables.upload(stream, budget);
   DeviceArray<int> on_device(n, budget);
   check(launch(column_kernel, warps_for(n), block, 0, stream, values_.data(), columns, tables.at(at), n, on_device.data()), "looking for quantiles");
-  std::vector<int> column(static_cast<std::size_t>(n));
-  on_device.to_host(column.data(), n, stream);
-  stream.wait();
+  const std::vector<int> column = fetched(on_device, stream);
   for (Index i = 0; i < n; ++i) {
     const bool empty = !(squares[i / samples] > 0);
     places[2 * i] = empty ? 0 : looks[static_cast<std::size_t>(i)].row % f_.rows();
@@ -95,11 +92,8 @@ SpectrumBlocks Spectra::blocks(Index draw, Index down, Index across) const {
   check(launch(blocks_kernel, warps_for(n), block, 0, stream, values_.data() + draw * f_.size(), static_cast<int>(f_.rows()),
                static_cast<int>(f_.columns()), static_cast<int>(down), static_cast<int>(across), on_device.data()),
         "looking at blocks of a spectrum");
-  std::vector<BlockFound> found(static_cast<std::size_t>(n));
-  on_device.to_host(found.data(), n, stream);
-  stream.wait();
   SpectrumBlocks result;
-  for (const BlockFound& b : found) {
+  for (const BlockFound& b : fetched(on_device, stream)) {
     result.places.insert(result.places.end(), {b.place / f_.columns(), b.place % f_.columns()});
     result.largest.push_back(b.largest);
     result.sums.push_back(2 * b.sum);

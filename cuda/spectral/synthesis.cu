@@ -6,13 +6,14 @@
 #include <limits>
 
 #include "devices.hpp"
+#include "fetched.hpp"
 #include "spectral/session.hpp"
 #include "spectral/tables.hpp"
 
 namespace erffast::cuda {
 namespace {
 
-constexpr Index strip_pixels = Index{1} << 23;  // of an image on its way to the host
+constexpr Index strip_pixels = strip_bytes / static_cast<Index>(sizeof(double));
 const char* const doing = "making pixels from a band";
 
 }  // namespace

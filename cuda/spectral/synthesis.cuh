@@ -66,8 +66,8 @@ __global__ void __launch_bounds__(look_threads)
       largest = fmax(largest, fmax(left, right));
       least = fmax(least, fmax(-left, -right));
       double* row = out + static_cast<Index>(first + r) * width;
-      row[j] = without_denormals(fmax(left, 0.0));
-      row[width - 1 - j] = without_denormals(fmax(right, 0.0));
+      row[j] = flushed(fmax(left, 0.0));
+      row[width - 1 - j] = flushed(fmax(right, 0.0));
     }
   }
   largest = warp_largest(largest);

@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 from ._core import ImagesF32 as HostImagesF32
 from ._core import ImagesF64 as HostImagesF64
 from ._core import Synthesis as Synthesis
-from ._core import outer_f32 as outer_f32
-from ._core import outer_f64 as outer_f64
 from ._core import propagate_f32 as propagate_f32
 from ._core import propagate_f64 as propagate_f64
 from ._core import propagate_x64 as propagate_x64
