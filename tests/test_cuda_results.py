@@ -19,13 +19,14 @@ SEPARABLE = lambda: ef.variance(ef.parse("conv3 * 3"), window="full", device="cu
 FLOAT32 = lambda: ef.variance(ef.parse("conv3 * 9"), engine="direct", dtype="float32", device="cuda")
 signed = np.random.default_rng(1).standard_normal((2, 40, 3, 3))
 SPECTRAL = lambda: ef.gradient(ef.parse("conv3 * 40"), signed, engine="spectral", window=15, device="cuda")
+BAND = lambda: ef.variance(ef.parse("conv3 * 60"), engine="spectral", accuracy="peak", device="cuda")
 """
 
 
 @pytest.mark.parametrize("variant", ["plain", "sanitized"])
-def test_the_image_is_on_the_device_whoever_asks_first(variant: str, emulation: Emulation) -> None:
+def test_the_image_is_on_the_device_whoever_asks_first(variant: str, emulation: Emulation, stand_in: Path) -> None:
     code = """
-for make in (DIRECT, SEPARABLE):
+for make in (DIRECT, SEPARABLE, SPECTRAL, BAND):
     first, second = make(), make()
     second.image
     for erf in (first, second):
@@ -34,7 +35,63 @@ for make in (DIRECT, SEPARABLE):
         assert held.shape == erf.image.shape and held.dtype == erf.dtype.name
         np.testing.assert_array_equal(held.to_host(), erf.image)
 """
-    assert emulation.run(MADE + code, variant=variant) == ""
+    assert emulation.run(MADE + code, variant=variant, LD_LIBRARY_PATH=str(stand_in)) == ""
+
+
+SIGNED = """
+from erffast.spectral import image
+net, draws = ef.parse("conv3 * 40"), np.random.default_rng(1).standard_normal((3, 40, 3, 3))
+mapped = dict(window=(15, 21)), dict(window="full"), dict(dtype="float32"), dict(period="full", window=31)
+made = [lambda o=o: ef.gradient(net, draws, engine="spectral", device="cuda", **o) for o in mapped]
+made += [lambda: ef.gradient(net, draws[0], engine="spectral", device="cuda", unit=(3, -2))]
+"""
+
+
+def test_images_of_a_spectrum_that_stay_are_those_that_come(emulation: Emulation, stand_in: Path) -> None:
+    """Draws, windows and dtypes; what comes to the host is cropped and scaled there."""
+    code = """
+kept = [make() for make in made]
+image.on_device = lambda resources: False
+for there, make in zip(kept, made):
+    here = make()
+    assert there.engine == here.engine == "spectral"
+    assert there.device_image.__dlpack_device__() == (2, 0) and isinstance(here.device_image, np.ndarray)
+    np.testing.assert_array_equal(there.device_image.to_host(), here.image)
+    assert there.image.dtype == here.image.dtype == there.device_image.dtype
+    for name in ("exponent", "lost", "error", "origin"):
+        assert np.array_equal(getattr(there, name), getattr(here, name)), name
+"""
+    assert emulation.run(MADE + SIGNED + code, LD_LIBRARY_PATH=str(stand_in)) == ""
+
+
+@pytest.mark.parametrize("sign", ["", ", scale -2"])
+def test_images_of_a_band_stay_with_the_bits_of_the_cpu(sign: str, emulation: Emulation) -> None:
+    code = f"""
+rng = np.random.default_rng(2)
+for draws, window in (((), "auto"), ((2,), 31), ((2,), (20, 33))):
+    weights = rng.random((*draws, 40, 5, 5))
+    here, there = (
+        ef.gradient(ef.parse("conv5 * 40{sign}"), weights, engine="spectral", accuracy="peak", window=window, device=name)
+        for name in ("cpu", "cuda")
+    )
+    held = there.device_image
+    assert held.__dlpack_device__() == (2, 0)
+    np.testing.assert_array_equal(held.to_host(), here.image)
+    assert np.array_equal(here.exponent, there.exponent) and (here.lost, here.error) == (there.lost, there.error)
+"""
+    assert emulation.run("import numpy as np, erffast as ef\n" + code) == ""
+
+
+def test_other_images_of_a_spectrum_come_to_the_host(emulation: Emulation) -> None:
+    """One axis, pixels certified one by one, and transforms that the host makes: no cuFFT here."""
+    code = """
+line = ef.gradient(ef.parse("conv3 * 300", ndim=1), np.random.default_rng(1).standard_normal((300, 3)), engine="spectral", device="cuda")
+tilted = ef.variance(ef.parse("conv3 * 60"), engine="spectral", accuracy="pixel", device="cuda")
+for erf in (line, tilted, SPECTRAL()):
+    assert (erf.device, erf.engine.split(",")[0]) == ("cuda", "spectral")
+    assert erf.device_image is erf.image
+"""
+    assert emulation.run(MADE + code) == ""
 
 
 def test_copies_are_on_the_host(emulation: Emulation) -> None:
@@ -110,9 +167,9 @@ def meddled(method):
         assert exchange(1) == 1, "what is current must be left as it was"
         return found
     return call
-CALLS = (DIRECT, FLOAT32, SEPARABLE, SPECTRAL)
+CALLS = (DIRECT, FLOAT32, SEPARABLE, SPECTRAL, BAND)
 undisturbed = [np.asarray(call().image) for call in CALLS]
-for kind in (_cuda.ImagesF32, _cuda.ImagesF64, _cuda.Spectra, _cuda.PeriodImages, _cuda.DeviceImage):
+for kind in (_cuda.ImagesF32, _cuda.ImagesF64, _cuda.Spectra, _cuda.PeriodImages, _cuda.Synthesis, _cuda.DeviceImage):
     for name, method in list(vars(kind).items()):
         if callable(method) and not name.startswith("__"):
             setattr(kind, name, meddled(method))
@@ -122,9 +179,9 @@ for call, wanted in zip(CALLS, undisturbed):
     np.testing.assert_array_equal(erf.image, wanted)
     exchange(0 if call is SEPARABLE else 1)  # whose image is made when it is asked for, where that is
     held = erf.device_image
-    if call is not SPECTRAL:
-        assert held.__dlpack_device__() == (2, 0)
-        np.testing.assert_array_equal(held.to_host(), wanted)
+    assert call is BAND or held.__dlpack_device__() == (2, 0)  # a band's image is begun when its spectrum is known: on either
+    np.testing.assert_array_equal(held.to_host(), wanted)
+    del erf, held  # the methods that were replaced keep these names alive
 """
 
 

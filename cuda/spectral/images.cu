@@ -113,6 +113,14 @@ std::vector<Complex> PeriodImages::waves(Index draw, const Index* frequencies, I
 }
 
 template <class T>
+void PeriodImages::crop_rows(const Crop& crop, Index first, Index rows, double factor, T* out, Index pitch) const {
+  check(launch(crop_kernel<T>, dim3(shared_out(rows * crop.columns)), block, 0, session_->stream, image(crop.draw), static_cast<int>(height_),
+               static_cast<int>(width_), modulo(crop.row + first, height_), modulo(crop.column, width_), rows, static_cast<int>(crop.columns), factor,
+               out, pitch),
+        "cropping an image");
+}
+
+template <class T>
 void PeriodImages::crop(const Crop& crop, double factor, T* out, Index pitch, Monitor& monitor) const {
   if (crop.rows == 0 || crop.columns == 0) return;
   const OnDevice there(session_->device);
@@ -121,10 +129,7 @@ void PeriodImages::crop(const Crop& crop, double factor, T* out, Index pitch, Mo
   DeviceArray<T> strip(together * crop.columns, &session_->budget);
   for (Index y = 0; y < crop.rows; y += together) {
     const Index rows = std::min(together, crop.rows - y);
-    check(launch(crop_kernel<T>, dim3(shared_out(rows * crop.columns)), block, 0, stream, image(crop.draw), static_cast<int>(height_),
-                 static_cast<int>(width_), modulo(crop.row + y, height_), modulo(crop.column, width_), rows, static_cast<int>(crop.columns), factor,
-                 strip.data()),
-          "cropping an image");
+    crop_rows(crop, y, rows, factor, strip.data(), crop.columns);
     const auto row_bytes = static_cast<std::size_t>(crop.columns) * sizeof(T);
     check(cudaMemcpy2DAsync(out + y * pitch, static_cast<std::size_t>(pitch) * sizeof(T), strip.data(), row_bytes, row_bytes,
                             static_cast<std::size_t>(rows), cudaMemcpyDeviceToHost, stream),
@@ -133,7 +138,19 @@ void PeriodImages::crop(const Crop& crop, double factor, T* out, Index pitch, Mo
   }
 }
 
-template void PeriodImages::crop(const Crop&, double, float*, Index, Monitor&) const;
-template void PeriodImages::crop(const Crop&, double, double*, Index, Monitor&) const;
+template <class T>
+void PeriodImages::place(const Crop& crop, double factor, T* out, Index pitch, Monitor& monitor) const {
+  if (crop.rows == 0 || crop.columns == 0) return;
+  const OnDevice there(session_->device);
+  crop_rows(crop, 0, crop.rows, factor, out, pitch);
+  session_->stream.wait(&monitor);
+}
+
+#define ERFFAST_FOR(T)                                                              \
+  template void PeriodImages::crop(const Crop&, double, T*, Index, Monitor&) const; \
+  template void PeriodImages::place(const Crop&, double, T*, Index, Monitor&) const
+ERFFAST_FOR(float);
+ERFFAST_FOR(double);
+#undef ERFFAST_FOR
 
 }  // namespace erffast::cuda

@@ -131,13 +131,13 @@ __global__ void __launch_bounds__(look_threads) across_kernel(const double2* par
   if (lane() == 0) out[i] = make_double2(re, im);
 }
 
-// out [rows, columns] = factor * pixel, cyclically from (row, column) on.
+// out [rows, columns], its rows `pitch` apart, = factor * pixel, cyclically from (row, column) on.
 template <class T>
 __global__ void __launch_bounds__(look_threads)
-    crop_kernel(const double* pixels, int height, int width, int row, int column, Index rows, int columns, double factor, T* out) {
+    crop_kernel(const double* pixels, int height, int width, int row, int column, Index rows, int columns, double factor, T* out, Index pitch) {
   for (Index i = blockIdx.x * Index{look_threads} + threadIdx.x; i < rows * columns; i += Index{gridDim.x} * look_threads) {
     const Index y = (row + i / columns) % height, x = (column + i % columns) % width;
-    out[i] = flushed(static_cast<T>(factor * pixels[y * width + x]));
+    out[i / columns * pitch + i % columns] = flushed(static_cast<T>(factor * pixels[y * width + x]));
   }
 }
 

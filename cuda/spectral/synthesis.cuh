@@ -38,11 +38,11 @@ __global__ void __launch_bounds__(look_threads) window_waves_kernel(HalfTurns tu
   waves[(2 * k + 1) * half + j] = turns.sines[at];
 }
 
-// out [rows, width] = max(0, even +- odd), even = sum over k of z[y][k][0] * cosine, odd of z[y][k][1] * sine; z [rows, n, 2]. A thread takes
+// out [rows, width] = sign * max(0, even +- odd), even = sum over k of z[y][k][0] * cosine, odd of z[y][k][1] * sine; z [rows, n, 2]. A thread takes
 // `rows_together` rows of one column of the left half, and its mirror image. Blocks [rows / rows_together][half / threads]; found [warps]:
 // the largest and the smallest value, before those below 0 became 0.
 __global__ void __launch_bounds__(look_threads)
-    pixels_kernel(const double* z, int rows, int n, const double* waves, int half, int width, double* out, double2* found) {
+    pixels_kernel(const double* z, int rows, int n, const double* waves, int half, int width, double sign, double* out, double2* found) {
   const int across = (half + look_threads - 1) / look_threads, first = static_cast<int>(blockIdx.x) / across * rows_together;
   const int j = static_cast<int>(blockIdx.x) % across * look_threads + static_cast<int>(threadIdx.x);
   double largest = -DBL_MAX, least = -DBL_MAX;  // `least`: of the negatives
@@ -66,8 +66,8 @@ __global__ void __launch_bounds__(look_threads)
       largest = fmax(largest, fmax(left, right));
       least = fmax(least, fmax(-left, -right));
       double* row = out + static_cast<Index>(first + r) * width;
-      row[j] = flushed(fmax(left, 0.0));
-      row[width - 1 - j] = flushed(fmax(right, 0.0));
+      row[j] = sign * flushed(fmax(left, 0.0));
+      row[width - 1 - j] = sign * flushed(fmax(right, 0.0));
     }
   }
   largest = warp_largest(largest);
