@@ -108,7 +108,7 @@ py::tuple inverse(Spectra& s) {
   return weighed(std::move(images), 1 / (static_cast<double>(s.frequencies().height) * static_cast<double>(s.frequencies().width)));
 }
 
-// Images made elsewhere, float64 [draws, rows, columns], brought to the device.
+// Images made elsewhere, float64 [draws, rows, columns], brought to the device: what tests ask their questions of.
 py::tuple bring(const Array<double>& pixels, Index memory_limit) {
   require(pixels.ndim() == 3 && pixels.size() > 0, "pixels must be [draws, rows, columns]");
   const double* const p = pixels.data();
