@@ -144,6 +144,25 @@ except MemoryError as error:
     )
 
 
+def test_images_of_a_spectrum_that_do_not_fit_the_device_are_refused(emulation: Emulation, stand_in: Path) -> None:
+    code = """
+weights = np.random.default_rng(0).standard_normal((90, 40, 3, 3))
+for call in (
+    lambda: ef.gradient(ef.parse("conv3 * 40"), weights, engine="spectral", device="cuda"),
+    lambda: ef.variance(ef.parse("conv3 * 3000"), engine="spectral", accuracy="peak", device="cuda"),
+):
+    try:
+        call()
+    except MemoryError as error:
+        print(error)
+"""
+    printed = emulation.run(MADE + code, ERFFAST_EMULATED_MEMORY=str(2**21), LD_LIBRARY_PATH=str(stand_in))
+    draws, window = printed.splitlines()
+    assert draws == "an image of 81 x 81 pixels for 90 draws needs 4.51 MiB, and 2 MiB are available on the GPU; use fewer draws at a time"
+    assert window.startswith("an image of ")
+    assert window.endswith(" are available on the GPU; ask for a smaller window, or use fewer layers")
+
+
 def test_a_job_is_timed_on_the_device_and_its_answer_on_the_host(emulation: Emulation) -> None:
     code = """
 from erffast.benchmark.positive import Direct

@@ -1,7 +1,7 @@
 // Pixels from a band of frequencies: two small matrix products (cpp/src/spectral/synthesis.cpp, in whose order sums are taken).
 //
 // Expected on an H100, not measured: a window of 2147 x 2147 pixels from 47 x 24 frequencies is 1.1e8 multiply-adds, 8 us, and 37 MB of pixels
-// written, 12 us; they travel to the host in 1 to 2 ms, which is what it takes.
+// written, 12 us; to the host they travel in 1 to 2 ms, where they are wanted there.
 #pragma once
 
 #include "spectral/warps.cuh"
