@@ -204,6 +204,40 @@ for call, wanted in zip(CALLS, undisturbed):
 """
 
 
+# The same for calls that no network above reaches, one by one.
+ASKED = """
+from erffast import _cuda
+exchange = ctypes.CDLL(_cuda.__file__).cuda_emulation_exchange_device
+rng = np.random.default_rng(0)
+taps, layers = rng.random((1, 1, 1, 1, 3, 3)), [(rng.random((4, 2, 3, 3)) / 9, (1, 1), 1)]
+pixels, places = rng.standard_normal((2, 12, 16)), np.array([[[0, 1], [5, 3]]] * 2)
+def answers(current):
+    exchange(0)
+    direct = _cuda.propagate_f64([(taps, (1, 1), (1, 1), (0, 0), None, (0, 0), 5, False, 1, None)], (0, 0), 1, 1, True, 0.0, 1, 2**28, None)
+    spectra = _cuda.spectra(layers, (12, 16), 2, 2**28, None)
+    images, _, _ = _cuda.images(pixels, 2**28)
+    held = _cuda.new_image_f64(2, 12, 16)
+    out, target = np.empty((1, 11, 11)), np.empty((1, 9, 9))
+    exchange(current)
+    images.clip(1)
+    yield from (direct.mass(0, axis) for axis in (0, 1))
+    yield from (direct.energies(), direct.least(0, 0, 3, 0, 3), direct.write(out, -5, -5, np.ones(1)), out)
+    yield from (images.column_energies(0), images.sums(0, 0), images.sums(1, 1), images.largest(0, (0, 0), (3, 3)))
+    yield images.waves(0, np.array([[1, 2], [3, 1]]), (3, 3), (0, 0))
+    yield from (_cuda.place_f64([((images, 1), (10, 12), (1, 1), (7, 8), 0.5)], target, 1), target)
+    yield from (_cuda.place_on_device([((images, 0), (3, 2), (1, 0), (7, 8), 0.5)], held, 1), held.to_host())
+    yield from (spectra.values(), *spectra.quantiles(4), spectra.at(places), *spectra.blocks(1, 2, 2))
+    assert exchange(0) == current
+for here, there in zip(list(answers(0)), list(answers(1)), strict=True):
+    np.testing.assert_array_equal(there, here)
+"""
+
+
+@pytest.mark.parametrize("variant", ["plain", "sanitized"])
+def test_what_is_asked_of_results_is_asked_on_their_device(variant: str, emulation: Emulation) -> None:
+    assert emulation.run(MADE + ASKED, variant=variant, ERFFAST_EMULATED_DEVICES="2") == ""
+
+
 @pytest.mark.parametrize("variant", ["plain", "sanitized"])
 def test_results_stay_on_their_device_whichever_is_current(variant: str, emulation: Emulation, stand_in: Path) -> None:
     places = {"LD_LIBRARY_PATH": str(stand_in), "ERFFAST_EMULATED_DEVICES": "2"}
