@@ -4,10 +4,10 @@ set(ERFFAST_CUDA_SOURCES
   cuda/device_image.cpp
   cuda/devices.cpp
   cuda/direct/chain.cpp
+  cuda/direct/fused_plan.cpp
   cuda/direct/group_plan.cpp
   cuda/direct/images.cpp
   cuda/direct/launches.cu
-  cuda/direct/plan.cpp
   cuda/direct/propagate.cpp
   cuda/module.cpp
   cuda/separable/outer.cu

@@ -1,6 +1,7 @@
 #include "gpu.cuh"
 
 #include "ceilings.hpp"
+#include "devices.hpp"
 #include "memory.hpp"
 #include "stream.hpp"
 
@@ -50,10 +51,7 @@ double best_rate(double seconds, double work, const Once& once) {
 
 template <class T>
 double multiply_add_rate(double seconds) {
-  int device = 0, multiprocessors = 0;
-  check(cudaGetDevice(&device), "asking for the device");
-  check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device), "asking for its size");
-  const int blocks = 8 * multiprocessors, rounds = 1 << 12;
+  const int blocks = 8 * limits_of_device().multiprocessors, rounds = 1 << 12;
   DeviceArray<T> out(Index{blocks} * rate_threads);
   const double work = static_cast<double>(blocks) * rate_threads * chains * rounds;
   return best_rate(seconds, work, [&](cudaStream_t stream) {

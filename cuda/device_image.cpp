@@ -75,6 +75,7 @@ py::array DeviceImage::to_host() const {
   const auto bytes = [this](Index n) { return static_cast<std::size_t>(n * size()); };
   const Index n = shape_.back();
   if (n == 0 || lines() == 0) return out;
+  const OnDevice there(device_);
   Stream stream;
   check(cudaMemcpy2DAsync(target, bytes(n), data_, bytes(pitch_), bytes(n), static_cast<std::size_t>(lines()), cudaMemcpyDeviceToHost, stream),
         "copying from the device");

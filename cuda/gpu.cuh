@@ -9,11 +9,11 @@
 
 #include <cstddef>
 
+// GPU_SHARED(double, tile, [8][32]): an array of the block. It begins at a multiple of 16 bytes, so that numbers are read in pairs.
 #if defined(ERFFAST_CUDA_EMULATION)
 
 #define GPU_UNROLL
 #define GPU_ROLLED
-// GPU_SHARED(double, tile, [8][32]): an array of the block.
 #define GPU_SHARED(T, name, dims)                              \
   static thread_local cuda_emulation::StaticSlot name##_slot;  \
   using name##_type = T dims;                                  \
@@ -23,7 +23,7 @@
 
 #define GPU_UNROLL _Pragma("unroll")
 #define GPU_ROLLED _Pragma("unroll 1")  // where a loop taken apart would take too many registers
-#define GPU_SHARED(T, name, dims) __shared__ T name dims
+#define GPU_SHARED(T, name, dims) __shared__ __align__(16) T name dims
 
 #endif
 
@@ -61,7 +61,9 @@ class SharedMemory {
 constexpr std::size_t shared_bytes(std::size_t n, std::size_t size) { return (n * size + 15) / 16 * 16; }
 
 // kernel<<<grid, block, shared, stream>>>(arguments...), in words that both compilers read. The largest share of shared memory that
-// a launch may ask for without permission is 48 KiB; more is asked for here.
+// a launch may ask for without permission is 48 KiB. The permission is the kernel's, not the launch's, so all that the device has is
+// asked for: another host thread may be about to launch the same kernel with more. Such kernels declare nothing with GPU_SHARED,
+// which would have to be left room for.
 template <class... Parameters, class... Arguments>
 cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared, cudaStream_t stream, Arguments... arguments) {
   cudaLaunchConfig_t config{};
@@ -70,7 +72,10 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::si
   config.dynamicSmemBytes = shared;
   config.stream = stream;
   if (shared > std::size_t{48} << 10) {
-    const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+    int device = 0, most = 0;
+    cudaError_t error = cudaGetDevice(&device);
+    if (error == cudaSuccess) error = cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+    if (error == cudaSuccess) error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most);
     if (error != cudaSuccess) return error;
   }
   return cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);

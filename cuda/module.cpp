@@ -1,4 +1,4 @@
-// Table of contents of erffast._cuda: the functions of _core that run on a GPU, with the same signatures.
+// Table of contents of erffast._cuda: functions of _core that run on a GPU, with the same signatures, and what leaves its results there.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -9,6 +9,7 @@
 #include "device_image.hpp"
 #include "devices.hpp"
 #include "direct/bindings.hpp"
+#include "erffast/monitor.hpp"
 #include "spectral/bindings.hpp"
 #include "stream.hpp"
 
@@ -16,12 +17,14 @@ namespace py = pybind11;
 
 namespace {
 
-// Python's BackendUnavailable for what the GPU refuses.
+// Python's BackendUnavailable for what the GPU refuses, and MemoryError with the bytes for what its memory does not hold.
 void translate(std::exception_ptr raised) {
   try {
     if (raised) std::rethrow_exception(raised);
   } catch (const erffast::cuda::DeviceError& error) {
     py::set_error(py::module_::import("erffast.errors").attr("BackendUnavailable"), error.what());
+  } catch (const erffast::MemoryLimit& limit) {
+    py::set_error(PyExc_MemoryError, py::int_(limit.bytes));
   }
 }
 

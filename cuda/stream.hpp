@@ -9,8 +9,9 @@
 
 namespace erffast::cuda {
 
-// Seconds between the first and the last work of this thread's streams, added up since it was last set to 0: what benchmarks call
-// the time on the device. It holds the waits of the device for the host in between.
+// Seconds from the beginning of a stream to the last of its work that was waited for, of all streams that this thread waited for,
+// added up since it was last set to 0: what benchmarks call the time on the device. It holds the waits of the device for the host
+// in between.
 inline thread_local double device_seconds = 0;
 
 class Event {
@@ -48,21 +49,20 @@ class Stream {
   }
   Stream(const Stream&) = delete;
   ~Stream() {
-    cudaEventRecord(end_.get(), stream_);
     cudaStreamSynchronize(stream_);  // memory that the stream still writes is about to be freed
-    device_seconds += end_.seconds_since(begin_);
     cudaStreamDestroy(stream_);
   }
 
   operator cudaStream_t() const { return stream_; }
 
-  // Waits for all that was launched. Where `monitor` is given, Ctrl-C is answered meanwhile; what runs then is waited for all the
-  // same, as kernels cannot be stopped, so no launch may take longer than a tenth of a second.
-  void wait(Monitor* monitor = nullptr) {
+  // Waits for all that was launched. Where `monitor` is given, `layers` are told to be done, and Ctrl-C is answered meanwhile and
+  // after it, for many short waits are to be answered between, too; what runs then is waited for all the same, as kernels cannot be
+  // stopped, so no launch may take longer than a tenth of a second.
+  void wait(Monitor* monitor = nullptr, Index layers = 0) {
+    end_.record(stream_);
     if (monitor != nullptr) {
-      done_.record(stream_);
       // most launches end within microseconds: looked for first, then slept for
-      for (int looks = 0; !done_.done(); ++looks) {
+      for (int looks = 0; !end_.done(); ++looks) {
         if (looks < 1000) continue;
         std::this_thread::sleep_for(std::chrono::microseconds(50));
         monitor->tick(1'000'000);
@@ -70,12 +70,20 @@ class Stream {
       }
     }
     check(cudaStreamSynchronize(stream_), "running a kernel");
-    if (monitor != nullptr) monitor->throw_if_stopped();
+    const double seconds = end_.seconds_since(begin_);
+    device_seconds += seconds - counted_;
+    counted_ = seconds;
+    if (monitor == nullptr) return;
+    monitor->throw_if_stopped();
+    monitor->add_done(layers);
+    monitor->tick(1'000'000);
+    monitor->throw_if_stopped();
   }
 
  private:
   cudaStream_t stream_ = nullptr;
-  Event begin_{cudaEventDefault}, end_{cudaEventDefault}, done_;
+  Event begin_{cudaEventDefault}, end_{cudaEventDefault};
+  double counted_ = 0;  // seconds that are in device_seconds
 };
 
 }  // namespace erffast::cuda

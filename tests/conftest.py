@@ -14,7 +14,7 @@ from typing import TypeAlias
 import pytest
 
 import erffast as ef
-from emulated import emulation  # noqa: F401  (a fixture)
+from emulated import emulation, stand_in  # noqa: F401  (fixtures)
 
 # Whose numbers could differ between instruction sets; continuous integration runs these at every one the machine has.
 ACCURACY = {

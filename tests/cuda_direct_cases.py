@@ -247,22 +247,17 @@ def outer_differences() -> str:
     from erffast import _cuda
 
     wrong = []
-    for dtype, name, low in ((np.float64, "outer_f64", -1060), (np.float32, "outer_f32", -140)):
-        for rows, columns, shift, power in (
-            (5, 7, 0, 0),
-            (33, 64, 3, 0),
-            (17, 530, -20, -100),
-            (1, 1, 0, 3),
-            (3, 5, 2, low),
-            (40, 3, 900, 90),
-        ):
+    for name, low in (("f64", -1060), ("f32", -140)):
+        cases = ((5, 7, (0,)), (33, 64, (3, -1)), (17, 530, (-120,)), (1, 1, (3,)), (3, 5, (2 + low, low)), (40, 3, (60,)))
+        for rows, columns, shifts in cases:
             rng = _seeded(f"{rows} {columns}")
-            r, c = (rng.random(n) * 10.0 ** -rng.integers(0, 40, n) for n in (rows, columns))
-            images = [np.full((rows, columns), 7, dtype) for _ in range(2)]
-            for module, image in zip((_core, _cuda), images, strict=True):
-                getattr(module, name)(r, c, min(shift, 60), power, image, 1)
-            if not np.array_equal(*images):
-                wrong.append(f"{name} {rows} x {columns} {shift} {power}")
+            r, c = (rng.random((len(shifts), n)) * 10.0 ** -rng.integers(0, 40, n) for n in (rows, columns))
+            expected = np.full((len(shifts), rows, columns), 7, dtype=np.float64 if name == "f64" else np.float32)
+            for draw, shift in enumerate(shifts):
+                getattr(_core, f"outer_{name}")(r[draw], c[draw], shift, 0, expected[draw], 1)
+            found = getattr(_cuda, f"outer_image_{name}")(r, c, np.array(shifts)).to_host()
+            if not (found.dtype == expected.dtype and np.array_equal(found, expected)):
+                wrong.append(f"{name} {rows} x {columns} {shifts}")
     return ", ".join(wrong)
 
 

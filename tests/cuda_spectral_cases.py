@@ -225,6 +225,11 @@ def crops_are_the_cpus() -> None:
             wanted = getattr(_core, name)([(pixels[i], first, corner, sides, factor) for i in (1, 0)], expected, 1)
             np.testing.assert_array_equal(target, expected)
             np.testing.assert_array_equal(tops, wanted)
+            there = getattr(device(), name.replace("place", "new_image"))(3, 61, 50)
+            tops = device().place_on_device([((images, i), first, corner, sides, factor) for i in (1, 0)], there, 1)
+            assert there.dtype == dtype
+            np.testing.assert_array_equal(there.to_host(), [np.zeros((61, 50)), *expected])
+            np.testing.assert_array_equal(tops, wanted)
 
 
 # ------------------------------------------------------------------------------------------------ bands
@@ -276,6 +281,10 @@ def pixels_have_the_bits_of_the_cpu() -> None:
             extremes = here.pixels((-5, -7), step, 1.5, expected, 1)
             assert there.pixels((-5, -7), step, 1.5, found, 1) == extremes
             np.testing.assert_array_equal(found, expected)
+            if step == (1, 1):
+                kept = device().new_image_f64(2, *size)
+                assert there.put((-5, -7), 1.5, size[0] == 37, kept, 1) == extremes
+                np.testing.assert_array_equal(kept.to_host(), [np.zeros(size), -expected if size[0] == 37 else expected])
         for axis in (0, 1):
             np.testing.assert_array_equal(there.sums((-5, -7), (30, 20), axis), here.sums((-5, -7), (30, 20), axis))
 

@@ -148,3 +148,12 @@ def emulation(tmp_path_factory: pytest.TempPathFactory) -> Emulation:
     base = tmp_path_factory.getbasetemp()
     session = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     return Emulation(Path(os.environ.get("ERFFAST_TEST_BUILDS", session)).resolve(), session)
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a library that has cuFFT's names (tests/cuda_emulation/cufft_stand_in.cpp)."""
+    folder = tmp_path_factory.mktemp("cufft")
+    flags = ["-std=c++20", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+    subprocess.run(["g++", *flags, str(SOURCES / "cufft_stand_in.cpp"), "-o", str(folder / "libcufft.so.12")], check=True)
+    return folder

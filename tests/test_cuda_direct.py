@@ -86,6 +86,22 @@ except MemoryError as error:
     assert message == ('a receptive field of 1201 x 1201 pixels needs 33 MiB, and 1 MiB are available on the GPU; use engine="separable"\n')
 
 
+def test_an_image_that_the_device_does_not_hold_is_a_memory_error_with_its_bytes(emulation: Emulation) -> None:
+    code = """
+import numpy as np
+from erffast import _cuda
+taps, one = np.ones((1, 1, 1, 1, 3, 3)), np.ones(1)
+images = _cuda.propagate_f64([(taps, (1, 1), (1, 1), (0, 0), None, (0, 0), 1, False, 1, None)], (0, 0), 1, 1, True, 0.0, 1, 2**18, None)
+long = np.ones((1, 500))
+for ask in (lambda: images.written(500, 600, 0, 0, one), lambda: _cuda.outer_image_f64(long, long, np.zeros(1, dtype=np.int64))):
+    try:
+        ask()
+    except MemoryError as error:
+        print(*error.args)
+"""
+    assert emulation.run(code, ERFFAST_EMULATED_MEMORY=str(2**20)).split() == [str(500 * 600 * 8), str(500 * 500 * 8)]
+
+
 def test_draws_go_in_as_many_parts_as_memory_asks_for(emulation: Emulation) -> None:
     """Six draws of 81 x 81 pixels are 315 KB; three or four working images of each, and they fit only a few at a time."""
     code = DRAWS + "import hashlib; print(hashlib.sha256(run(6).image.tobytes()).hexdigest())"

@@ -71,6 +71,7 @@ FOUND: dict[str, tuple[str | None, str | None, str | None]] = {
     "host_pointer": (None, None, "access to what is no device memory"),
     "writes_a_variable": (None, None, "access to what is no device memory"),
     "host_reads_device": (None, "use-after-poison", None),
+    "memory_of_another_device": (None, "use-after-poison", None),
     "misaligned": (None, "misaligned address", None),
     "signed_overflow": (None, "signed integer overflow", None),
     "local_beyond": (None, "index 8 out of bounds", None),
@@ -98,7 +99,7 @@ CLEAN = {
 def ran(emulation: Emulation, case: str, variant: str, order: str = "forward", **environment: str) -> subprocess.CompletedProcess[str]:
     """One case. Leaks are looked for where it is clean: after a mistake, threads that never end keep what they hold."""
     leaks = int(case.startswith("clean"))
-    options = {"ASAN_OPTIONS": f"detect_leaks={leaks}:symbolize=0", "UBSAN_OPTIONS": "symbolize=0"}
+    options = {"ASAN_OPTIONS": f"detect_leaks={leaks}:symbolize=0", "UBSAN_OPTIONS": "symbolize=0", "ERFFAST_EMULATED_DEVICES": "2"}
     return execute([str(emulation.cases(variant)), case], variant=variant, order=order, **(options | environment))
 
 

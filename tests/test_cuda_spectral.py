@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from emulated import ORDERS, ROOT, SOURCES, Emulation, unavailable
+from emulated import ORDERS, ROOT, Emulation, unavailable
 
 pytestmark = pytest.mark.skipif(bool(unavailable(module=True)), reason=unavailable(module=True))
 
@@ -60,15 +60,6 @@ def test_whole_calls_with_late_streams(emulation: Emulation) -> None:
 # ------------------------------------------------------------------------------------------------ cuFFT
 
 
-@pytest.fixture(scope="session")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a library that has cuFFT's names (tests/cuda_emulation/cufft_stand_in.cpp)."""
-    folder = tmp_path_factory.mktemp("cufft")
-    flags = ["-std=c++20", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-    subprocess.run(["g++", *flags, str(SOURCES / "cufft_stand_in.cpp"), "-o", str(folder / "libcufft.so.12")], check=True)
-    return folder
-
-
 @pytest.mark.parametrize("variant", ["plain", "sanitized"])
 def test_the_transform_on_the_device_is_found_by_the_loader(emulation: Emulation, stand_in: Path, variant: str) -> None:
     cases(emulation, "signed_chains_with_the_transform_on_the_device", variant=variant, LD_LIBRARY_PATH=str(stand_in))
@@ -80,6 +71,24 @@ def test_the_transform_on_the_device_is_found_in_its_package(emulation: Emulatio
     library.symlink_to(stand_in / library.name)
     name = "signed_chains_with_the_transform_on_the_device"
     cases(emulation, name, PYTHONPATH=f"{ROOT / 'tests'}:{tmp_path}")
+
+
+def test_one_plan_is_kept_and_used_for_the_next_images_of_its_shape(emulation: Emulation, stand_in: Path) -> None:
+    code = """
+import ctypes, numpy as np
+from erffast import _cuda
+assert _cuda.load_transforms([]) == ""
+library = ctypes.CDLL("libcufft.so.12")
+rng = np.random.default_rng(0)
+def image(shape, draws=1):
+    layers = [(rng.random((3, draws, min(shape[0], 3), 3)) / 9, (1, 1), 1)]
+    _cuda.spectra(layers, shape, draws, 2**30, None).inverse()
+    print(library.stand_in_plans(), library.stand_in_begun())
+for shape, draws in (((12, 16), 1), ((12, 16), 1), ((16, 12), 1), ((16, 12), 2), ((16, 12), 2), ((1, 16), 1), ((1, 16), 1)):
+    image(shape, draws)
+"""
+    printed = emulation.run(code, LD_LIBRARY_PATH=str(stand_in))
+    assert printed.split("\n") == ["1 1", "1 1", "1 2", "1 3", "1 3", "1 4", "1 4", ""]
 
 
 def test_a_library_without_the_functions_is_not_used(emulation: Emulation, tmp_path: Path) -> None:

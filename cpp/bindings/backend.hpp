@@ -9,7 +9,6 @@
 
 #include "arrays.hpp"
 #include "erffast/propagate.hpp"
-#include "erffast/separable.hpp"
 #include "erffast/threads.hpp"
 #include "reporter.hpp"
 
@@ -34,6 +33,21 @@ class ImageList {
   const Item& at(Index draw) const {
     require(draw >= 0 && draw < static_cast<Index>(images_.size()), "no such draw");
     return images_[static_cast<std::size_t>(draw)];
+  }
+
+  // write(target, height, width, factors, tops) into out [draws, rows, columns], without the GIL; returns the tops [draws].
+  template <class T, class Write>
+  Array<double> write_by(Array<T>& out, const Array<double>& factors, Write&& write) const {
+    require(out.ndim() == 3 && out.writeable() && out.shape(0) == static_cast<py::ssize_t>(images_.size()), "out must be a writable [draws, rows, columns]");
+    require(factors.size() == out.shape(0), "factors must have one entry per draw");
+    T* target = out.mutable_data();
+    const double* factor = factors.data();
+    const Index height = out.shape(1), width = out.shape(2);
+    Array<double> tops(out.shape(0));
+    double* top = tops.mutable_data();
+    const py::gil_scoped_release release;
+    write(target, height, width, factor, top);
+    return tops;
   }
 
   // [draws, 4]
@@ -125,29 +139,22 @@ class Images : public ImageList<Image<T>> {
   // out[d, i, j] = factors[d] * pixel at (y0 + i, x0 + j); zero outside the draw's rectangle. Denormals become zero. Returns the
   // largest absolute value of each draw's part of out.
   Array<double> write(Array<T> out, Index y0, Index x0, const Array<double>& factors) const {
-    require(out.ndim() == 3 && out.writeable() && out.shape(0) == static_cast<py::ssize_t>(images_.size()), "out must be a writable [draws, rows, columns]");
-    require(factors.size() == out.shape(0), "factors must have one entry per draw");
-    T* target = out.mutable_data();
-    const double* factor = factors.data();
-    const Index height = out.shape(1), width = out.shape(2);
-    Array<double> tops(out.shape(0));
-    double* top = tops.mutable_data();
-    py::gil_scoped_release release;
-    FlushDenormals flush;
-    const auto& kernels = kernels_of<T>(kernel_table());
-    const Index rows = out.shape(0) * height;
-    std::vector<T> peaks(static_cast<std::size_t>(rows));
-    Team team(rows * width < 100'000 ? 1 : threads_);
-    team.run([&](int thread) {
-      for (Index r = first_item(rows, thread, team.size()); r < first_item(rows, thread + 1, team.size()); ++r) {
-        const auto d = static_cast<std::size_t>(r / height);
-        T* row = target + r * width;
-        write_row(images_[d], y0 + r % height, x0, static_cast<T>(factor[d]), row, width);
-        peaks[static_cast<std::size_t>(r)] = kernels.max_abs(row, width);
-      }
+    return this->write_by(out, factors, [&](T* target, Index height, Index width, const double* factor, double* top) {
+      FlushDenormals flush;
+      const auto& kernels = kernels_of<T>(kernel_table());
+      const Index draws = static_cast<Index>(images_.size()), rows = draws * height;
+      std::vector<T> peaks(static_cast<std::size_t>(rows));
+      Team team(rows * width < 100'000 ? 1 : threads_);
+      team.run([&](int thread) {
+        for (Index r = first_item(rows, thread, team.size()); r < first_item(rows, thread + 1, team.size()); ++r) {
+          const auto d = static_cast<std::size_t>(r / height);
+          T* row = target + r * width;
+          write_row(images_[d], y0 + r % height, x0, static_cast<T>(factor[d]), row, width);
+          peaks[static_cast<std::size_t>(r)] = kernels.max_abs(row, width);
+        }
+      });
+      for (Index d = 0; d < draws; ++d) top[d] = static_cast<double>(kernels.max_abs(peaks.data() + d * height, height));
     });
-    for (Index d = 0; d < out.shape(0); ++d) top[d] = static_cast<double>(kernels.max_abs(peaks.data() + d * height, height));
-    return tops;
   }
 
  private:
@@ -169,7 +176,7 @@ class Images : public ImageList<Image<T>> {
   int threads_;  // that may write
 };
 
-// The CPU's engine. Another backend offers the same three.
+// The CPU's engine. Another backend offers the same two.
 struct Cpu {
   template <class T>
   using Images = python::Images<T>;
@@ -177,10 +184,6 @@ struct Cpu {
   template <class T, int parts>
   static auto propagate(const std::vector<Run<T>>& runs, const Options& options, Monitor& monitor) {
     return erffast::propagate<T, parts>(runs, options, monitor);
-  }
-  template <class T>
-  static void outer(const double* rows, Index n_rows, const double* columns, Index n_columns, int shift, int power, T* out, int threads, Monitor& monitor) {
-    erffast::outer(rows, n_rows, columns, n_columns, shift, power, out, threads, monitor);
   }
 };
 
@@ -206,20 +209,6 @@ typename Backend::template Images<T> run_propagate(const py::list& list, std::pa
   return typename Backend::template Images<T>(std::move(images), threads);
 }
 
-template <class Backend, class T>
-void run_outer(const Array<double>& rows, const Array<double>& columns, int shift, int power, Array<T> out, int threads) {
-  require(rows.ndim() == 1 && columns.ndim() == 1 && out.ndim() == 2, "outer takes two vectors and an image");
-  require(out.writeable() && out.shape(0) == rows.size() && out.shape(1) == columns.size(), "out must have one row per entry of rows");
-  const double* r = rows.data();
-  const double* c = columns.data();
-  T* o = out.mutable_data();
-  Reporter reporter(py::none(), 1);
-  reporter.run([&](Monitor& monitor) {
-    Backend::template outer<T>(r, rows.size(), c, columns.size(), shift, power, o, threads, monitor);
-    return 0;
-  });
-}
-
 template <class Backend, class T, int parts = 1>
 void bind_propagate(py::module_& m, const char* name) {
   m.def(name, &run_propagate<Backend, T, parts>, py::arg("runs"), py::arg("unit"), py::arg("channels"), py::arg("draws"), py::arg("non_negative"),
@@ -227,7 +216,7 @@ void bind_propagate(py::module_& m, const char* name) {
 }
 
 template <class Backend, class T>
-auto bind(py::module_& m, const char* class_name, const char* propagate_name, const char* outer_name) {
+auto bind(py::module_& m, const char* class_name, const char* propagate_name) {
   using I = typename Backend::template Images<T>;
   py::class_<I> images(m, class_name);
   images.def("rects", &I::rects)
@@ -242,8 +231,6 @@ auto bind(py::module_& m, const char* class_name, const char* propagate_name, co
       .def("least", &I::least, py::arg("draw"), py::arg("y0"), py::arg("y1"), py::arg("x0"), py::arg("x1"))
       .def("write", &I::write, py::arg("out").noconvert(), py::arg("y0"), py::arg("x0"), py::arg("factors"));
   bind_propagate<Backend, T>(m, propagate_name);
-  m.def(outer_name, &run_outer<Backend, T>, py::arg("rows"), py::arg("columns"), py::arg("shift"), py::arg("power"), py::arg("out").noconvert(),
-        py::arg("threads"));
   return images;
 }
 

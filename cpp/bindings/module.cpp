@@ -2,6 +2,7 @@
 #include "backend.hpp"
 #include "band.hpp"
 #include "ceilings.hpp"
+#include "outer.hpp"
 #include "simulation.hpp"
 #include "spectral.hpp"
 
@@ -10,9 +11,11 @@ namespace py = pybind11;
 PYBIND11_MODULE(_core, m) {
   m.doc() = "Native CPU engines of erffast; use the functions of the package instead.";
   using erffast::python::Cpu;
-  erffast::python::bind<Cpu, float>(m, "ImagesF32", "propagate_f32", "outer_f32");
-  erffast::python::bind<Cpu, double>(m, "ImagesF64", "propagate_f64", "outer_f64");
+  erffast::python::bind<Cpu, float>(m, "ImagesF32", "propagate_f32");
+  erffast::python::bind<Cpu, double>(m, "ImagesF64", "propagate_f64");
   erffast::python::bind_propagate<Cpu, double, 2>(m, "propagate_x64");
+  erffast::python::bind_outer<float>(m, "outer_f32");
+  erffast::python::bind_outer<double>(m, "outer_f64");
   erffast::python::bind_spectral(m);
   erffast::python::bind_band(m);
   erffast::python::bind_ceilings(m);

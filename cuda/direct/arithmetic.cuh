@@ -1,7 +1,7 @@
 // Sums as the CPU's engine makes them: one fused multiply-add after the other, in the order of the taps.
 #pragma once
 
-#include "gpu.cuh"
+#include "numbers.cuh"
 #include "frame.hpp"
 
 namespace erffast::cuda {
@@ -40,10 +40,6 @@ struct Sum<double, 2> {
   }
 };
 
-// What the CPU flushes: a number below the smallest normal one is zero.
-__device__ inline float flushed(float v) { return fabsf(v) < 0x1p-126f ? 0.0f : v; }
-__device__ inline double flushed(double v) { return fabs(v) < 0x1p-1022 ? 0.0 : v; }
-
 __device__ inline unsigned long long magnitude_bits(double v) { return static_cast<unsigned long long>(__double_as_longlong(fabs(v))); }
 
 // The largest and the rectangle of what is not zero, of one thread.
@@ -65,10 +61,8 @@ struct Seen {
   __device__ void add_to(Measure* measure) {
     unsigned long long all[5] = {magnitude_bits(peak), static_cast<unsigned long long>(bottom), static_cast<unsigned long long>(right),
                                  static_cast<unsigned long long>(top), static_cast<unsigned long long>(left)};
-    for (int i = 0; i < 5; ++i) {
-      for (int d = 16; d > 0; d /= 2) all[i] = max(all[i], __shfl_xor_sync(0xffffffffu, all[i], d));
-    }
-    if (threadIdx.x % 32 != 0 || all[0] == 0) return;
+    for (unsigned long long& n : all) n = warp_largest(n);
+    if (threadIdx.x % warp_lanes != 0 || all[0] == 0) return;
     atomicMax(&measure->peak, all[0]);
     atomicMax(&measure->bottom, all[1]);
     atomicMax(&measure->right, all[2]);

@@ -42,16 +42,9 @@ class DeviceImages : public ImageList<cuda::ImageOnDevice<T>> {
   }
 
   Array<double> write(Array<T> out, Index y0, Index x0, const Array<double>& factors) const {
-    require(out.ndim() == 3 && out.writeable() && out.shape(0) == static_cast<py::ssize_t>(images_.size()), "out must be a writable [draws, rows, columns]");
-    require(factors.size() == out.shape(0), "factors must have one entry per draw");
-    T* target = out.mutable_data();
-    const double* factor = factors.data();
-    const Index height = out.shape(1), width = out.shape(2);
-    Array<double> tops(out.shape(0));
-    double* top = tops.mutable_data();
-    const py::gil_scoped_release release;
-    cuda::write(images_, target, height, width, y0, x0, factor, top);
-    return tops;
+    return this->write_by(out, factors, [&](T* target, Index height, Index width, const double* factor, double* tops) {
+      cuda::write(images_, target, height, width, y0, x0, factor, tops);
+    });
   }
 
   // As `write`, into an image that stays on the device: it, and the largest absolute value of each draw.
@@ -88,10 +81,6 @@ struct Gpu {
   static auto propagate(const std::vector<Run<T>>& runs, const Options& options, Monitor& monitor) {
     return cuda::propagate<T, parts>(runs, options, monitor);
   }
-  template <class T>
-  static void outer(const double* rows, Index n_rows, const double* columns, Index n_columns, int shift, int power, T* out, int, Monitor& monitor) {
-    cuda::outer(rows, n_rows, columns, n_columns, shift, power, out, monitor);
-  }
 };
 
 // The images of draws, on the device: rows[d, i] * columns[d, j] * 2**shifts[d], rounded to T. [draws, rows, columns]
@@ -108,7 +97,7 @@ cuda::DeviceImage outer_image(const Array<double>& rows, const Array<double>& co
     const py::gil_scoped_release release;
     out = cuda::DeviceArray<T>(draws * n_rows * pitch);
     for (Index d = 0; d < draws; ++d) {
-      cuda::outer_on_device(r + d * n_rows, n_rows, c + d * n_columns, n_columns, static_cast<int>(s[d]), out.data() + d * n_rows * pitch);
+      cuda::outer(r + d * n_rows, n_rows, c + d * n_columns, n_columns, static_cast<int>(s[d]), out.data() + d * n_rows * pitch);
     }
   }
   return cuda::DeviceImage(std::move(out), {draws, n_rows, n_columns}, pitch);
@@ -119,8 +108,8 @@ inline void bind_direct_on_gpu(py::module_& m) {
     using I = typename decltype(images)::type;
     images.def("written", &I::written, py::arg("height"), py::arg("width"), py::arg("y0"), py::arg("x0"), py::arg("factors"));
   };
-  written(bind<Gpu, float>(m, "ImagesF32", "propagate_f32", "outer_f32"));
-  written(bind<Gpu, double>(m, "ImagesF64", "propagate_f64", "outer_f64"));
+  written(bind<Gpu, float>(m, "ImagesF32", "propagate_f32"));
+  written(bind<Gpu, double>(m, "ImagesF64", "propagate_f64"));
   m.def("outer_image_f32", &outer_image<float>, py::arg("rows"), py::arg("columns"), py::arg("shifts"));
   m.def("outer_image_f64", &outer_image<double>, py::arg("rows"), py::arg("columns"), py::arg("shifts"));
   bind_propagate<Gpu, double, 2>(m, "propagate_x64");

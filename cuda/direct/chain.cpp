@@ -6,6 +6,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "devices.hpp"
 #include "direct/trim.hpp"
 #include "erffast/separable.hpp"
 #include "room.hpp"
@@ -64,7 +65,7 @@ std::vector<ImageOnDevice<T>> Chain<T, parts>::run() {
     throw;
   }
   pace_.wait();
-  const auto held = std::make_shared<HeldPixels<T>>(call_.budget, std::move(buffers_[current_]));
+  const auto held = std::make_shared<HeldPixels<T>>(call_.budget, std::move(buffers_[current_]), current_device());
   std::vector<ImageOnDevice<T>> images;
   for (Index d = 0; d < draws_; ++d) {
     const Draw& draw = state_[static_cast<std::size_t>(d)];
@@ -98,7 +99,7 @@ void Chain<T, parts>::start() {
     for (Index c = 0; c < options.channels; ++c) first[static_cast<std::size_t>(frame_.row(d, c, 0))] = static_cast<T>(peak);
   }
   reserve();
-  make_room(buffers_[0], static_cast<Index>(first.size()), *call_.budget);
+  make_room(buffers_[0], static_cast<Index>(first.size()), *call_.budget, pace_);
   buffers_[0].from_host(first.data(), static_cast<Index>(first.size()), call_.stream);
   pace_.wait();
   current_ = 0;
@@ -147,7 +148,7 @@ void Chain<T, parts>::compose(std::size_t index) {
   draw.alive = draw.peak > 0;
   draw.rect = {from.y0 - run.before[0] * run.count, from.x0 - run.before[1] * run.count + rect.x0, 1, rect.width};
   frame_ = Frame::of<T>(draw.rect, 1, parts);
-  make_room(buffers_[current_], frame_.per_draw, *call_.budget);
+  make_room(buffers_[current_], frame_.per_draw, *call_.budget, pace_);
   buffers_[current_].from_host(result.plane.row(0, 0), rect.width, call_.stream);
   pace_.wait();
   done_ += run.count;
@@ -224,7 +225,7 @@ void Chain<T, parts>::send_scales() {
   for (const Layer<T>& layer : group_) {
     for (const int exponent : layer.exponents) *to++ = power_of_two<T>(exponent);
   }
-  make_room(scales_, n, *call_.budget);
+  make_room(scales_, n, *call_.budget, pace_);
   scales_.from_host(host_scales_.data(), n, call_.stream);
 }
 
@@ -235,7 +236,7 @@ T* Chain<T, parts>::target(const Frame& frame) {
   if (frame.rect.height > most_side || frame.rect.width > most_side) throw std::length_error("an image on a GPU may have 2147483647 pixels along an axis");
   int next = 0;
   while (next == current_ || (next == source_ && !keeps_range_)) ++next;
-  make_room(buffers_[next], frame.per_draw * draws_, *call_.budget, least_pixels);
+  make_room(buffers_[next], frame.per_draw * draws_, *call_.budget, pace_, least_pixels);
   current_ = next;
   return buffers_[next].data();
 }
@@ -247,7 +248,7 @@ void Chain<T, parts>::execute() {
   const Index last_rows = passes.back().kept.rect.height;
   const Index trimmed_rows = trims() && last_rows > 1 ? 3 * last_rows : 0;
   sums_ = plan_->sums() + trimmed_rows;
-  make_room(device_sums_, sums_, *call_.budget);
+  make_room(device_sums_, sums_, *call_.budget, pace_);
   measures_.zero(call_.stream);
   for (const Pass& pass : passes) {
     const bool last = &pass == &passes.back();
@@ -398,7 +399,7 @@ void Chain<T, parts>::trim() {
     const double* sums = &host_sums_.at(sums_ - 3 * rect.height);
     shave(y0, y1, budget, taken, [&](Index y) { return sums[3 * y + 1]; });
   }
-  make_room(device_sums_, rect.width, *call_.budget);
+  make_room(device_sums_, rect.width, *call_.budget, pace_);
   column_masses<T>(pixels(), frame_.cropped(y0, y1, 0, rect.width), 1.0, device_sums_.data(), pace_);
   device_sums_.to_host(host_sums_.room(rect.width), rect.width, call_.stream);
   pace_.wait();

@@ -17,7 +17,7 @@ class ChainTaps {
   ChainTaps(const std::vector<Run<T>>& runs, Budget* budget, cudaStream_t stream) {
     Index taps = 0, scales = 0;
     for (const Run<T>& run : runs) {
-      Entry entry{taps, size_of(run), scales, 0};
+      Entry entry{taps, size_of(run), run.n_kernels, run.tap_draws, scales, 0};
       taps += run.n_kernels * run.tap_draws * entry.size;
       if (run.scale != nullptr) {
         const Index n = run.scale_height * run.scale_width;
@@ -32,18 +32,22 @@ class ChainTaps {
   }
 
   const T* data() const { return taps_.data(); }
-  // Of draw 0, counted from data().
-  Index offset(const std::vector<Run<T>>& runs, std::size_t run, Index step, Index draw) const {
-    const Run<T>& r = runs[run];
-    return entries_[run].taps + ((r.n_kernels == 1 ? 0 : step) * r.tap_draws + (r.tap_draws == 1 ? 0 : draw)) * entries_[run].size;
+  // Where the taps of a step begin, counted from data(), of a draw; and how far the next draw's are from them.
+  struct Place {
+    Index first, per_draw;
+  };
+  Place place(std::size_t run, Index step, Index draw) const {
+    const Entry& e = entries_[run];
+    const Index per_draw = e.draws == 1 ? 0 : e.size;
+    return {e.taps + (e.kernels == 1 ? 0 : step) * e.draws * e.size + draw * per_draw, per_draw};
   }
-  Index per_draw(const std::vector<Run<T>>& runs, std::size_t run) const { return runs[run].tap_draws == 1 ? 0 : entries_[run].size; }
   const double* scale(std::size_t run) const { return scales_.data() + entries_[run].scale; }
   double largest_scale(std::size_t run) const { return entries_[run].largest_scale; }
 
  private:
   struct Entry {
-    Index taps, size, scale;
+    Index taps, size, kernels, draws;
+    Index scale;
     double largest_scale;
   };
 

@@ -8,7 +8,7 @@
 #include "direct/groups.hpp"
 #include "frame.hpp"
 #include "memory.hpp"
-#include "plan.hpp"
+#include "fused_plan.hpp"
 #include "stream.hpp"
 
 namespace erffast::cuda {
@@ -93,7 +93,8 @@ inline bool empty(const Rect& rect) { return rect.height <= 0 || rect.width <= 0
 template <class T>
 FusedLayer taps_on_device(const Call<T>& call, const Layer<T>& layer, Index first_draw) {
   const Run<T>& run = call.runs[layer.run];
-  return {call.taps.offset(call.runs, layer.run, layer.step, first_draw), call.taps.per_draw(call.runs, layer.run),
+  const auto place = call.taps.place(layer.run, layer.step, first_draw);
+  return {place.first, place.per_draw,
           static_cast<int>(run.kernel[0]), static_cast<int>(run.kernel[1]), static_cast<int>(run.dilation[0]), static_cast<int>(run.dilation[1])};
 }
 

@@ -4,31 +4,21 @@
 #include <bit>
 #include <cmath>
 
+#include "devices.hpp"
+#include "fetched.hpp"
 #include "launches.hpp"
 
 namespace erffast::cuda {
 namespace {
-
-// Pixels of an answer that are on the device at a time: a copy to the host takes longer than writing them.
-constexpr Index most_bytes = Index{64} << 20;
 
 template <class T>
 bool zeros(const ImageOnDevice<T>& image) {
   return image.frame.rect.height <= 0 || image.frame.rect.width <= 0 || !(image.peak > 0);
 }
 
-std::vector<double> fetched(const DeviceArray<double>& sums, Stream& stream) {
-  std::vector<double> result(static_cast<std::size_t>(sums.size()));
-  sums.to_host(result.data(), sums.size(), stream);
-  stream.wait();
-  return result;
-}
-
 // Largest values, found as the bits of non-negative doubles, which are ordered as the doubles are.
 void tell(const DeviceArray<unsigned long long>& top, double* tops, Stream& stream) {
-  std::vector<unsigned long long> bits(static_cast<std::size_t>(top.size()));
-  top.to_host(bits.data(), top.size(), stream);
-  stream.wait();
+  const std::vector<unsigned long long> bits = fetched(top, stream);
   std::transform(bits.begin(), bits.end(), tops, [](unsigned long long b) { return std::bit_cast<double>(b); });
 }
 
@@ -39,6 +29,7 @@ std::vector<double> mass(const ImageOnDevice<T>& image, int axis) {
   const Rect& rect = image.frame.rect;
   const Index n = axis == 0 ? rect.height : rect.width;
   if (zeros(image)) return std::vector<double>(static_cast<std::size_t>(n), 0.0);
+  const OnDevice there(image.pixels->device);
   DeviceArray<double> sums(n);
   Stream stream;
   Pace pace(stream, nullptr);
@@ -50,6 +41,7 @@ template <class T>
 double energy(const ImageOnDevice<T>& image) {
   if (zeros(image)) return 0;
   const Rect& rect = image.frame.rect;
+  const OnDevice there(image.pixels->device);
   DeviceArray<double> sums(3 * rect.height);
   Stream stream;
   Pace pace(stream, nullptr);
@@ -64,21 +56,21 @@ double energy(const ImageOnDevice<T>& image) {
 template <class T>
 double least(const ImageOnDevice<T>& image, Index y0, Index y1, Index x0, Index x1) {
   if (zeros(image) || y0 >= y1 || x0 >= x1) return 1;
+  const OnDevice there(image.pixels->device);
   DeviceArray<unsigned long long> found(1);
   Stream stream;
   Pace pace(stream, nullptr);
   found.zero(stream);
   least_positive<T>(image.pixels->data.data(), image.frame.cropped(y0, y1, x0, x1), image.peak, found.data(), pace);
-  unsigned long long bits = 0;
-  found.to_host(&bits, 1, stream);
-  stream.wait();
+  const unsigned long long bits = fetched(found, stream)[0];
   return bits == 0 ? 1.0 : std::min(1.0, std::bit_cast<double>(~bits));
 }
 
 template <class T>
 void write(const std::vector<ImageOnDevice<T>>& images, T* out, Index height, Index width, Index y0, Index x0, const double* factors, double* tops) {
   const Index draws = static_cast<Index>(images.size());
-  const Index rows = std::clamp<Index>(most_bytes / static_cast<Index>(sizeof(T)) / std::max<Index>(width, 1), 1, std::max<Index>(height, 1));
+  const Index rows = std::clamp<Index>(strip_bytes / static_cast<Index>(sizeof(T)) / std::max<Index>(width, 1), 1, std::max<Index>(height, 1));
+  const OnDevice there(images.front().pixels->device);
   DeviceArray<T> piece(rows * width);
   DeviceArray<unsigned long long> top(draws);
   Stream stream;
@@ -98,6 +90,7 @@ void write(const std::vector<ImageOnDevice<T>>& images, T* out, Index height, In
 template <class T>
 DeviceArray<T> written(const std::vector<ImageOnDevice<T>>& images, Index height, Index width, Index y0, Index x0, const double* factors, double* tops) {
   const Index draws = static_cast<Index>(images.size());
+  const OnDevice there(images.front().pixels->device);
   DeviceArray<T> out(draws * height * width);
   DeviceArray<unsigned long long> top(draws);
   Stream stream;

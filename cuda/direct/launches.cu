@@ -18,7 +18,7 @@ Index divided(Index n, Index size) { return (n + size - 1) / size; }
 // go(first, count) for pieces of n blocks: of a launch's largest grid, and none with more work than a launch may have.
 template <class Go>
 void in_pieces(Index n, double work_of_block, Pace& pace, const Go& go) {
-  const double allowed = std::clamp(Pace::most / work_of_block, 1.0, 2147483647.0);
+  const double allowed = std::clamp(pace.most() / work_of_block, 1.0, 2147483647.0);
   const Index most = static_cast<Index>(allowed);
   for (Index first = 0; first < n; first += most) {
     const Index count = std::min(most, n - first);
@@ -108,7 +108,7 @@ void fused_layers(const FusedPlan& plan, const T* taps, const Power<T>* scales, 
 template <class T>
 void whole_layers(const WholeLayers& layers, int room, int room_of_taps, double work, const T* taps, const Power<T>* scales, const T* in,
                   const Frame& from, T* out, const Frame& to, Index draws, double scale, double* sums, Pace& pace) {
-  const WholeArguments<T> f{in, out, taps, scales, draws, from, to, room, room_of_taps, scale != 0, scale, sums};
+  const WholeArguments<T> f{in, out, taps, scales, draws, from, to, room, room_of_taps, scale, sums};
   const std::size_t shared = 2 * shared_bytes(static_cast<std::size_t>(room), sizeof(T)) + shared_bytes(static_cast<std::size_t>(room_of_taps), sizeof(T));
   pace.spend(10 * work * static_cast<double>(draws));
   launched(launch(whole_layers_kernel<T>, dim3(static_cast<unsigned>(draws)), dim3(whole_threads), shared, pace.stream(), f, layers));
@@ -124,7 +124,7 @@ void measure(T* image, const Frame& frame, Index draws, Measure* measures, Pace&
 template <class T>
 void row_sums(const T* image, const Frame& frame, Index draws, const Rect& inside, double scale, double* sums, Pace& pace) {
   const Index rows = draws * frame.channels * frame.rect.height;
-  const RowSums r{frame, inside.y0, inside.y0 + inside.height, inside.x0, inside.x0 + inside.width, scale != 0, scale, sums, rows};
+  const RowSums r{frame, inside.y0, inside.y0 + inside.height, inside.x0, inside.x0 + inside.width, scale, sums, rows};
   const Index blocks = divided(rows, sum_threads / lanes_of_row);
   blocks_for(divided(rows * frame.rect.width, sum_threads), pace);
   launched(launch(row_sums_kernel<T>, dim3(static_cast<unsigned>(blocks)), dim3(sum_threads), 0, pace.stream(), image, r));

@@ -3,38 +3,37 @@
 
 #include <vector>
 
+#include "devices.hpp"
 #include "erffast/monitor.hpp"
 #include "frame.hpp"
 #include "memory.hpp"
-#include "plan.hpp"
+#include "fused_plan.hpp"
 #include "stream.hpp"
 
 namespace erffast::cuda {
 
-// The work given to a stream and not yet waited for. Kernels cannot be stopped: more than some 50 ms of them never wait together.
+// The work given to a stream and not yet waited for. Kernels cannot be stopped: what waits together is never more than a launch may
+// take on this device.
 class Pace {
  public:
-  Pace(Stream& stream, Monitor* monitor) : stream_(stream), monitor_(monitor) {}
+  Pace(Stream& stream, Monitor* monitor) : stream_(stream), monitor_(monitor), most_(static_cast<double>(launch_work())) {}
 
-  // Before a launch of so many multiply-adds, or what takes as long. At most `most` of them belong into one launch.
-  static constexpr double most = 2e10;
+  // Before a launch of so many multiply-adds, or what takes as long. At most `most()` of them belong into one launch.
+  double most() const { return most_; }
   void spend(double work) {
-    if (pending_ + work > most) wait();
+    if (pending_ + work > most_) wait();
     pending_ += work;
   }
   void wait() {
     stream_.wait(monitor_);
     pending_ = 0;
-    if (monitor_ == nullptr) return;
-    monitor_->tick(1'000'000);  // many short waits are to be answered between, too
-    monitor_->throw_if_stopped();
   }
   cudaStream_t stream() const { return stream_; }
 
  private:
   Stream& stream_;
   Monitor* monitor_;
-  double pending_ = 0;
+  double most_, pending_ = 0;
 };
 
 // One backward step. `taps` [draws or 1, channels_out or 1, channels_in, kernel rows, columns], `taps_per_draw` 0 where all draws

@@ -16,6 +16,7 @@ template <class T>
 struct HeldPixels {
   std::shared_ptr<Budget> budget;
   DeviceArray<T> data;
+  int device;  // to be current where they are used
 };
 
 // One draw's answer, on the device: channel 0, the high part.

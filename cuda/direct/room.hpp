@@ -5,15 +5,17 @@
 #include <vector>
 
 #include "erffast/step.hpp"
+#include "launches.hpp"
 #include "memory.hpp"
 
 namespace erffast::cuda {
 
-// Room for n elements; what was in it is lost. A growing image would ask for a little more each time, and the device's memory is
-// slow to be had: `least` is taken at once where that is a small part of the budget.
+// Room for n elements; what was in it is lost, once nothing that was launched uses it any more. A growing image would ask for a little
+// more each time, and the device's memory is slow to be had: `least` is taken at once where that is a small part of the budget.
 template <class U>
-void make_room(DeviceArray<U>& array, Index n, Budget& budget, Index least = 0) {
+void make_room(DeviceArray<U>& array, Index n, Budget& budget, Pace& pace, Index least = 0) {
   if (n <= array.size()) return;
+  if (array.size() > 0) pace.wait();
   array = DeviceArray<U>();
   const Index more = std::min(std::max(n + n / 2, least), budget.left() / 8 / static_cast<Index>(sizeof(U)));
   array = DeviceArray<U>(std::max(n, more), &budget);

@@ -13,8 +13,7 @@ inline constexpr int sum_threads = 256;
 struct RowSums {
   Frame frame;
   Index y0, y1, x0, x1;  // inside; a row outside [y0, y1) lies outside as a whole
-  bool squares;          // of the pixels times `scale`, else the pixels as they are
-  double scale;
+  double scale;          // 0: sums of the pixels; else of the squares of scale * pixel
   double* sums;          // [draws, channels, rows, 3]: before x0, inside, from x1 on
   Index n_rows;          // of all draws and channels
 };
@@ -22,9 +21,9 @@ struct RowSums {
 inline constexpr int lanes_of_row = 8;
 
 template <class T>
-__device__ double eighth_of_row(const T* row, Index n, int lane, bool squares, T scale) {
+__device__ double eighth_of_row(const T* row, Index n, int lane, T scale) {
   const auto term = [&](T pixel, double sum) {
-    if (!squares) return sum + static_cast<double>(pixel);
+    if (scale == 0) return sum + static_cast<double>(pixel);
     const double v = static_cast<double>(scale * pixel);
     return fma(v, v, sum);
   };
@@ -32,7 +31,7 @@ __device__ double eighth_of_row(const T* row, Index n, int lane, bool squares, T
   const Index whole = n / lanes_of_row * lanes_of_row;
   for (Index x = lane; x < whole; x += lanes_of_row) sum = term(row[x], sum);
   for (Index x = whole; x < n && lane == 0; ++x) sum = term(row[x], sum);
-  for (int d = 1; d < lanes_of_row; d *= 2) sum += __shfl_xor_sync(0xffffffffu, sum, d);
+  for (int d = 1; d < lanes_of_row; d *= 2) sum += __shfl_xor_sync(all_lanes, sum, d);
   return sum;
 }
 
@@ -48,7 +47,7 @@ __global__ void __launch_bounds__(sum_threads) row_sums_kernel(const T* image, R
   const Index ends[3] = {outside ? rect.width : r.x0, outside ? rect.width : r.x1, rect.width};
   Index begin = 0;
   for (int i = 0; i < 3; ++i) {
-    const double sum = eighth_of_row(pixels + begin, real ? ends[i] - begin : 0, lane, r.squares, static_cast<T>(r.scale));
+    const double sum = eighth_of_row(pixels + begin, real ? ends[i] - begin : 0, lane, static_cast<T>(r.scale));
     if (real && lane == 0) r.sums[3 * row + i] = sum;
     begin = ends[i];
   }
@@ -124,8 +123,8 @@ __global__ void __launch_bounds__(sum_threads) least_kernel(const T* image, Fram
     const double v = fabs(static_cast<double>(image[frame.row(0, 0, y) + x])) / peak;
     if (v > 0) best = ~magnitude_bits(v);
   }
-  for (int d = 16; d > 0; d /= 2) best = max(best, __shfl_xor_sync(0xffffffffu, best, d));
-  if (threadIdx.x % 32 == 0 && best > 0) atomicMax(least, best);
+  best = warp_largest(best);
+  if (threadIdx.x % warp_lanes == 0 && best > 0) atomicMax(least, best);
 }
 
 // out[i, j] = factor * pixel at (y0 + i, x0 + j) in the coordinates of the map; zero outside the image and below the range. Its
@@ -153,9 +152,8 @@ __global__ void __launch_bounds__(sum_threads) write_kernel(WriteArguments<T> w)
     value = real ? flushed(w.factor * w.image[w.frame.row(0, 0, y) + x]) : T(0);
     w.out[i * w.width + j] = value;
   }
-  unsigned long long top = magnitude_bits(value);
-  for (int d = 16; d > 0; d /= 2) top = max(top, __shfl_xor_sync(0xffffffffu, top, d));
-  if (threadIdx.x % 32 == 0 && top > 0) atomicMax(w.top, top);
+  const unsigned long long top = warp_largest(magnitude_bits(value));
+  if (threadIdx.x % warp_lanes == 0 && top > 0) atomicMax(w.top, top);
 }
 
 }  // namespace erffast::cuda

@@ -20,9 +20,8 @@ struct WholeArguments {
   Index draws;
   Frame from, to;          // `to`: what the last layer's map keeps
   int room, room_of_taps;  // elements of an image, and of a kernel, at most
-  bool squares;            // of the pixels times `scale`, else the pixels as they are
-  double scale;
-  double* sums;            // as of RowSums, from each layer's first on
+  double scale;            // as of RowSums
+  double* sums;            // the same, from each layer's first on
 };
 
 inline constexpr int whole_threads = 512;
@@ -70,7 +69,7 @@ __global__ void __launch_bounds__(whole_threads, 1) whole_layers_kernel(WholeArg
         const int ends[3] = {outside ? layer.width : layer.x0, outside ? layer.width : layer.x0 + layer.kept_width, layer.width};
         int x = 0;
         for (int i = 0; i < 3; ++i) {
-          const double sum = eighth_of_row(next + (real ? y : 0) * layer.width + x, real ? ends[i] - x : 0, lane, f.squares, static_cast<T>(f.scale));
+          const double sum = eighth_of_row(next + (real ? y : 0) * layer.width + x, real ? ends[i] - x : 0, lane, static_cast<T>(f.scale));
           if (real && lane == 0) f.sums[layer.sums + 3 * (static_cast<Index>(draw) * layer.height + y) + i] = sum;
           x = ends[i];
         }

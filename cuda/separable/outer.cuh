@@ -4,8 +4,9 @@
 // bound by its memory's write bandwidth (2001 x 2001 doubles: 32 MB, some 12 us; not measured).
 #pragma once
 
-#include "gpu.cuh"
-#include "direct/arithmetic.cuh"
+#include "numbers.cuh"
+
+#include "erffast/step.hpp"
 
 namespace erffast::cuda {
 
@@ -15,7 +16,6 @@ struct OuterArguments {
   const double* columns;  // [n_columns]
   T* out;                 // [n_rows, pitch], rows aligned to 16 bytes
   Index n_rows, n_columns, pitch;
-  Power<T> power;
 };
 
 template <class T>
@@ -47,10 +47,7 @@ __global__ void __launch_bounds__(outer_threads) outer_kernel(OuterArguments<T> 
     const double factor = o.rows[i];
     T values[n];
     GPU_UNROLL
-    for (int k = 0; k < n; ++k) {
-      const T rounded = flushed(static_cast<T>(flushed(factor * columns[k])));
-      values[k] = flushed(flushed(rounded * o.power.first) * o.power.second);
-    }
+    for (int k = 0; k < n; ++k) values[k] = flushed(static_cast<T>(flushed(factor * columns[k])));
     *reinterpret_cast<typename Sixteen<T>::type*>(o.out + i * o.pitch + j) = Sixteen<T>::of(values);
   }
 }

@@ -1,15 +1,9 @@
 // Outer products: the images of separable results.
 #pragma once
 
-#include "erffast/monitor.hpp"
 #include "erffast/step.hpp"
 
 namespace erffast::cuda {
-
-// out[i, j] = (rows[i] * columns[j] * 2**shift) * 2**power, rounded to T before the last factor; what is below the range of T becomes
-// zero, before it and after. All on the host; as erffast::outer.
-template <class T>
-void outer(const double* rows, Index n_rows, const double* columns, Index n_columns, int shift, int power, T* out, Monitor& monitor);
 
 // Elements from one row of an image to the next, so that each begins at 16 bytes.
 template <class T>
@@ -18,8 +12,9 @@ constexpr Index outer_pitch(Index n_columns) {
   return (n_columns + line - 1) / line * line;
 }
 
-// The same with power 0 into memory of the device, [n_rows, outer_pitch(n_columns)]; complete when it returns.
+// out[i, j] = rows[i] * columns[j] * 2**shift, rounded to T; what is below the range of T becomes zero. The profiles are the host's,
+// `out` [n_rows, outer_pitch(n_columns)] is on the device, and complete when this returns.
 template <class T>
-void outer_on_device(const double* rows, Index n_rows, const double* columns, Index n_columns, int shift, T* out);
+void outer(const double* rows, Index n_rows, const double* columns, Index n_columns, int shift, T* out);
 
 }  // namespace erffast::cuda

@@ -41,7 +41,7 @@ __global__ void __launch_bounds__(each_threads) largest_power_kernel(ProductStat
     if (z.x != 0 || z.y != 0) top = max(top, exponent + to_half(z));
   }
   top = warp_largest(top);
-  if (threadIdx.x % warp == 0 && top != no_exponent) atomicMax(tops + draw, top);
+  if (threadIdx.x % warp_lanes == 0 && top != no_exponent) atomicMax(tops + draw, top);
 }
 
 // values * 2**(exponents - top), or zero where that is no normal number.
@@ -56,7 +56,7 @@ __global__ void __launch_bounds__(each_threads) align_kernel(ProductState state,
     const Index shift = static_cast<Index>(state.exponents[i]) - top;
     const double factor = shift < -1022 ? 0.0 : ldexp(1.0, static_cast<int>(shift));
     const double2 z = state.values[i];
-    state.values[i] = make_double2(without_denormals(z.x * factor), without_denormals(z.y * factor));
+    state.values[i] = make_double2(flushed(z.x * factor), flushed(z.y * factor));
   }
 }
 

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <map>
 
+#include "devices.hpp"
 #include "spectral/tables.hpp"
 #include "spectral/turns.hpp"
-#include "spectral/waiting.hpp"
 
 namespace erffast::cuda {
 namespace {
@@ -61,7 +61,7 @@ class BandProduct {
               "starting the product in a band");
         const Index before = layers_done();
         done += grid.x;
-        wait(stream_, monitor, layers_done() - before);
+        stream_.wait(&monitor, layers_done() - before);
       }
     }
     const Index n = draws_ * f_.size();

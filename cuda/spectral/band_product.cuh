@@ -15,6 +15,7 @@
 namespace erffast::cuda {
 
 constexpr int band_threads = 64;
+constexpr int band_blocks = 8;      // of a multiprocessor at a time: 128 registers a thread
 constexpr int composing = 8;        // threads that compose a layer together
 constexpr int band_doubles = 2304;  // coefficients in shared memory
 constexpr int band_half = 3;        // cosines and sines of so many j stay in registers
@@ -97,7 +98,7 @@ __device__ inline void multiply_band(double x, double y, double z, double w, Sca
 
 // Blocks [draws][pieces][rows][columns in blocks of threads]; of each piece's layers the share [part / parts, (part + 1) / parts).
 template <bool Wide>
-__global__ void __launch_bounds__(band_threads) band_product_kernel(BandInput in, BandState state, Index first_block, int part, int parts) {
+__global__ void __launch_bounds__(band_threads, band_blocks) band_product_kernel(BandInput in, BandState state, Index first_block, int part, int parts) {
   GPU_SHARED(double, shared, [band_doubles]);
   double* coefficients = shared;
   if constexpr (Wide) coefficients = in.scratch + static_cast<Index>(blockIdx.x) * in.size;

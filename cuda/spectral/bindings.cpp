@@ -2,7 +2,7 @@
 
 #include <pybind11/stl.h>
 
-
+#include "device_image.hpp"
 #include "spectral_arguments.hpp"
 #include "spectral/fourier.hpp"
 #include "spectral/spectra.hpp"
@@ -108,7 +108,7 @@ py::tuple inverse(Spectra& s) {
   return weighed(std::move(images), 1 / (static_cast<double>(s.frequencies().height) * static_cast<double>(s.frequencies().width)));
 }
 
-// Images made elsewhere, float64 [draws, rows, columns], brought to the device.
+// Images made elsewhere, float64 [draws, rows, columns], brought to the device: what tests ask their questions of.
 py::tuple bring(const Array<double>& pixels, Index memory_limit) {
   require(pixels.ndim() == 3 && pixels.size() > 0, "pixels must be [draws, rows, columns]");
   const double* const p = pixels.data();
@@ -161,6 +161,16 @@ std::pair<double, double> write_pixels(const DeviceSynthesis& synthesis, Pair lo
   return {found.largest, found.smallest};
 }
 
+// The same into one of the draws of an image on the device [draws, rows, columns] float64; pixels times -1 where `negative`.
+std::pair<double, double> put_pixels(const DeviceSynthesis& synthesis, Pair low, double factor, bool negative, const DeviceImage& out, Index draw) {
+  const std::vector<Index>& shape = out.shape();
+  require(shape.size() == 3 && out.pitch() == shape[2] && out.dtype() == std::string("float64"), "out must be [draws, rows, columns] of float64");
+  require(0 <= draw && draw < shape[0], "no such draw");
+  const Window window{{low.first, low.second}, {shape[1], shape[2]}, {1, 1}};
+  const Extremes found = run([&](Monitor& monitor) { return synthesis.put(window, factor, negative, out.draw<double>(draw), out.device(), monitor); });
+  return {found.largest, found.smallest};
+}
+
 Array<double> sum_pixels(const DeviceSynthesis& synthesis, Pair low, Pair size, int axis) {
   require(size.first >= 1 && size.second >= 1 && (axis == 0 || axis == 1), "the window must not be empty, axis 0 or 1");
   return array(synthesis.sums({{low.first, low.second}, {size.first, size.second}, {1, 1}}, axis));
@@ -206,46 +216,90 @@ Array<Complex> waves(const PeriodImages& images, Index draw, const Array<Index>&
   return array(run([&](Monitor&) { return images.waves(draw, f, n, {finer.first, finer.second}, {first.first, first.second}); }));
 }
 
-// As `place_f32` and `place_f64` of _core; the pixels are (PeriodImages, draw).
-template <class T>
-Array<double> place(const py::list& list, Array<T> target, int) {
-  require(target.ndim() == 3 && target.writeable() && target.shape(0) == static_cast<py::ssize_t>(list.size()), "target must be a writable [images, rows, columns]");
-  struct Job {
-    const PeriodImages* images;
-    Crop crop;
-    double factor;
-    T *image, *first;
-  };
-  std::vector<Job> jobs;
-  const Index height = target.shape(1), width = target.shape(2);
-  for (const py::handle& item : list) {
+// An image that belongs into a target: the pixels are (PeriodImages, draw), the rest is as of `place_f32` and `place_f64` of _core.
+struct Placed {
+  Placed(const py::handle& item, Index height, Index width) {
     const auto fields = item.cast<py::tuple>();
     require(fields.size() == 5, "an image must have five fields");
     const auto which = fields[0].cast<py::tuple>();
-    const auto& images = which[0].cast<const PeriodImages&>();  // alive in the list
+    images = &which[0].cast<const PeriodImages&>();  // alive in the list
     const auto draw = which[1].cast<Index>();
-    require_draw(images, draw);
-    const auto first = fields[1].cast<Pair>(), corner = fields[2].cast<Pair>(), sides = fields[3].cast<Pair>();
-    require(corner.first >= 0 && sides.first >= 0 && corner.first + sides.first <= height, "the image must lie in the target");
-    require(corner.second >= 0 && sides.second >= 0 && corner.second + sides.second <= width, "the image must lie in the target");
-    T* const image = target.mutable_data() + static_cast<Index>(jobs.size()) * height * width;
-    jobs.push_back({&images, {draw, first.first, first.second, sides.first, sides.second}, fields[4].cast<double>(), image,
-                    image + corner.first * width + corner.second});
+    require_draw(*images, draw);
+    const auto first = fields[1].cast<Pair>(), to = fields[2].cast<Pair>(), sides = fields[3].cast<Pair>();
+    require(to.first >= 0 && sides.first >= 0 && to.first + sides.first <= height, "the image must lie in the target");
+    require(to.second >= 0 && sides.second >= 0 && to.second + sides.second <= width, "the image must lie in the target");
+    crop = {draw, first.first, first.second, sides.first, sides.second};
+    corner[0] = to.first;
+    corner[1] = to.second;
+    factor = fields[4].cast<double>();
   }
-  Array<double> tops(target.shape(0));
-  double* top = tops.mutable_data();
+  // Rounding keeps the order of numbers, so the largest pixel is the largest one written.
+  template <class T>
+  double top() const {
+    if (crop.rows == 0 || crop.columns == 0) return 0;
+    return static_cast<double>(static_cast<T>(std::abs(factor) * images->largest(crop.draw, crop.row, crop.column, crop.rows, crop.columns)));
+  }
+
+  const PeriodImages* images;
+  Crop crop;
+  Index corner[2];
+  double factor;
+};
+
+// put(image, index) for each of a list, without the GIL; returns their largest values.
+template <class T, class Put>
+Array<double> place_all(const py::list& list, Index height, Index width, const Put& put) {
+  std::vector<Placed> all;
+  for (const py::handle& item : list) all.emplace_back(item, height, width);
+  std::vector<double> tops;
   run([&](Monitor& monitor) {
-    for (const Job& job : jobs) {
-      std::fill_n(job.image, job.crop.rows == height && job.crop.columns == width ? 0 : height * width, T(0));
-      job.images->crop(job.crop, job.factor, job.first, width, monitor);
-      const Crop& c = job.crop;
-      const bool empty = c.rows == 0 || c.columns == 0;
-      // rounding keeps the order of numbers, so the largest pixel is the largest one written
-      *top++ = empty ? 0 : static_cast<double>(static_cast<T>(std::abs(job.factor) * job.images->largest(c.draw, c.row, c.column, c.rows, c.columns)));
+    for (const Placed& p : all) {
+      put(p, static_cast<Index>(tops.size()), monitor);
+      tops.push_back(p.top<T>());
     }
     return 0;
   });
-  return tops;
+  return array(tops);
+}
+
+// As `place_f32` and `place_f64` of _core.
+template <class T>
+Array<double> place(const py::list& list, Array<T> target, int) {
+  require(target.ndim() == 3 && target.writeable() && target.shape(0) == static_cast<py::ssize_t>(list.size()), "target must be a writable [images, rows, columns]");
+  const Index height = target.shape(1), width = target.shape(2);
+  T* const out = target.mutable_data();
+  return place_all<T>(list, height, width, [=](const Placed& p, Index index, Monitor& monitor) {
+    T* const image = out + index * height * width;
+    std::fill_n(image, p.crop.rows == height && p.crop.columns == width ? 0 : height * width, T(0));
+    p.images->crop(p.crop, p.factor, image + p.corner[0] * width + p.corner[1], width, monitor);
+  });
+}
+
+// The same into the draws of an image on the device, from draw `first` on.
+template <class T>
+Array<double> place_there(const py::list& list, const DeviceImage& target, Index first) {
+  return place_all<T>(list, target.shape()[1], target.shape()[2], [&](const Placed& p, Index index, Monitor& monitor) {
+    require(p.images->device() == target.device(), "the images must be on the target's device");
+    p.images->place(p.crop, p.factor, target.draw<T>(first + index) + p.corner[0] * target.pitch() + p.corner[1], target.pitch(), monitor);
+  });
+}
+
+Array<double> place_on_device(const py::list& list, const DeviceImage& target, Index first) {
+  require(target.shape().size() == 3 && first >= 0 && first + static_cast<Index>(list.size()) <= target.shape()[0], "no such draws");
+  return target.dtype() == std::string("float32") ? place_there<float>(list, target, first) : place_there<double>(list, target, first);
+}
+
+// Zeros [draws, rows, columns], to be written before anybody else sees them.
+template <class T>
+DeviceImage new_image(Index draws, Index rows, Index columns) {
+  require(draws >= 1 && rows >= 1 && columns >= 1, "an image must have pixels");
+  return run([&](Monitor&) {
+    DeviceArray<T> pixels(draws * rows * columns);
+    Stream stream;
+    pixels.zero(stream);
+    stream.wait();
+    return DeviceImage(std::move(pixels), {draws, rows, columns}, columns);
+  });
 }
 
 }  // namespace
@@ -267,12 +321,16 @@ void bind_spectral(py::module_& m) {
       .def("blocks", &blocks, py::arg("draw"), py::arg("down"), py::arg("across"));
   py::class_<DeviceSynthesis>(m, "Synthesis")
       .def("pixels", &write_pixels, py::arg("low"), py::arg("step"), py::arg("factor"), py::arg("out").noconvert(), py::arg("threads"))
+      .def("put", &put_pixels, py::arg("low"), py::arg("factor"), py::arg("negative"), py::arg("out"), py::arg("draw"))
       .def("sums", &sum_pixels, py::arg("low"), py::arg("size"), py::arg("axis"));
   m.def("synthesis", &make_synthesis, py::arg("values"), py::arg("weights"), py::arg("shape"), py::arg("band"));
   m.def("spectrum", &run_spectrum, py::arg("layers"), py::arg("shape"), py::arg("band"), py::arg("draws"), py::arg("threads"),
         py::arg("memory_limit"), py::arg("progress"));
   m.def("place_f32", &place<float>, py::arg("images"), py::arg("target").noconvert(), py::arg("threads"));
   m.def("place_f64", &place<double>, py::arg("images"), py::arg("target").noconvert(), py::arg("threads"));
+  m.def("place_on_device", &place_on_device, py::arg("images"), py::arg("target"), py::arg("first"));
+  m.def("new_image_f32", &new_image<float>, py::arg("draws"), py::arg("rows"), py::arg("columns"));
+  m.def("new_image_f64", &new_image<double>, py::arg("draws"), py::arg("rows"), py::arg("columns"));
   m.def("load_transforms", &load_transforms, py::arg("paths"));
   m.def("transform_library", &transform_library);
   m.def("images", &bring, py::arg("pixels"), py::arg("memory_limit"));

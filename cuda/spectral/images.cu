@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "fetched.hpp"
 #include "spectral/tables.hpp"
 
 namespace erffast::cuda {
@@ -13,22 +14,13 @@ namespace {
 unsigned shared_out(Index n) { return static_cast<unsigned>(std::min<Index>((n + look_threads - 1) / look_threads, 1 << 16)); }
 const dim3 block(look_threads);
 
-constexpr Index strip_bytes = Index{1} << 26;  // of a crop on its way to the host
-
-std::vector<double> to_host(const DeviceArray<double>& values, Stream& stream) {
-  std::vector<double> out(static_cast<std::size_t>(values.size()));
-  values.to_host(out.data(), values.size(), stream);
-  stream.wait();
-  return out;
-}
-
 int modulo(Index i, Index n) { return static_cast<int>((i % n + n) % n); }
 
 template <Each each>
 std::vector<double> row_sums(const double* pixels, Index rows, Index width, Session& session) {
   DeviceArray<double> sums(rows, &session.budget);
   check(launch(row_sums_kernel<each>, warps_for(rows), block, 0, session.stream, pixels, rows, static_cast<int>(width), sums.data()), "adding up rows");
-  return to_host(sums, session.stream);
+  return fetched(sums, session.stream);
 }
 
 // Strips of rows first, then their sums.
@@ -39,7 +31,7 @@ std::vector<double> column_sums(const double* pixels, Index rows, Index width, S
   check(launch(column_sums_kernel<each>, dim3(static_cast<unsigned>(strips * across)), block, 0, session.stream, pixels, static_cast<int>(rows),
                static_cast<int>(width), parts.data()),
         "adding up columns");
-  return strips == 1 ? to_host(parts, session.stream) : column_sums<Each::value>(parts.data(), strips, width, session);
+  return strips == 1 ? fetched(parts, session.stream) : column_sums<Each::value>(parts.data(), strips, width, session);
 }
 
 }  // namespace
@@ -48,13 +40,12 @@ PeriodImages::PeriodImages(std::shared_ptr<Session> session, Index draws, Index 
     : session_(std::move(session)), draws_(draws), height_(height), width_(width), pixels_(draws * height * width, &session_->budget) {}
 
 void PeriodImages::scale(double factor, std::vector<double>& peaks, std::vector<double>& energies) {
+  const OnDevice there(session_->device);
   const Index rows = draws_ * height_;
   DeviceArray<double2> on_device(rows, &session_->budget);
   check(launch(scale_kernel, warps_for(rows), block, 0, session_->stream, pixels_.data(), rows, static_cast<int>(width_), factor, on_device.data()),
         "looking at images");
-  std::vector<double2> found(static_cast<std::size_t>(rows));
-  on_device.to_host(found.data(), rows, session_->stream);
-  session_->stream.wait();
+  const std::vector<double2> found = fetched(on_device, session_->stream);
   peaks.assign(static_cast<std::size_t>(draws_), 0);
   energies.clear();
   for (Index r = 0; r < rows; ++r) {
@@ -66,28 +57,35 @@ void PeriodImages::scale(double factor, std::vector<double>& peaks, std::vector<
 }
 
 void PeriodImages::clip(Index draw) {
+  const OnDevice there(session_->device);
   const Index n = height_ * width_;
   check(launch(clip_kernel, dim3(shared_out(n)), block, 0, session_->stream, pixels_.data() + draw * n, n), "clipping an image");
   session_->stream.wait();
 }
 
-std::vector<double> PeriodImages::column_energies(Index draw) const { return column_sums<Each::square>(image(draw), height_, width_, *session_); }
+std::vector<double> PeriodImages::column_energies(Index draw) const {
+  const OnDevice there(session_->device);
+  return column_sums<Each::square>(image(draw), height_, width_, *session_);
+}
 
 std::vector<double> PeriodImages::sums(Index draw, int axis) const {
+  const OnDevice there(session_->device);
   return axis == 0 ? row_sums<Each::size>(image(draw), height_, width_, *session_) : column_sums<Each::size>(image(draw), height_, width_, *session_);
 }
 
 double PeriodImages::largest(Index draw, Index row, Index column, Index rows, Index columns) const {
+  const OnDevice there(session_->device);
   DeviceArray<double> on_device(rows, &session_->budget);
   check(launch(largest_kernel, warps_for(rows), block, 0, session_->stream, image(draw), static_cast<int>(height_), static_cast<int>(width_),
                modulo(row, height_), modulo(column, width_), static_cast<int>(rows), static_cast<int>(columns), on_device.data()),
         "looking at a seam");
-  const std::vector<double> found = to_host(on_device, session_->stream);
+  const std::vector<double> found = fetched(on_device, session_->stream);
   return *std::max_element(found.begin(), found.end());
 }
 
 std::vector<Complex> PeriodImages::waves(Index draw, const Index* frequencies, Index n, const Index (&finer)[2], const Index (&first)[2]) const {
   if (n == 0) return {};
+  const OnDevice there(session_->device);
   Stream& stream = session_->stream;
   Budget* const budget = &session_->budget;
   std::vector<Index> rows, columns;
@@ -115,28 +113,44 @@ std::vector<Complex> PeriodImages::waves(Index draw, const Index* frequencies, I
 }
 
 template <class T>
+void PeriodImages::crop_rows(const Crop& crop, Index first, Index rows, double factor, T* out, Index pitch) const {
+  check(launch(crop_kernel<T>, dim3(shared_out(rows * crop.columns)), block, 0, session_->stream, image(crop.draw), static_cast<int>(height_),
+               static_cast<int>(width_), modulo(crop.row + first, height_), modulo(crop.column, width_), rows, static_cast<int>(crop.columns), factor,
+               out, pitch),
+        "cropping an image");
+}
+
+template <class T>
 void PeriodImages::crop(const Crop& crop, double factor, T* out, Index pitch, Monitor& monitor) const {
   if (crop.rows == 0 || crop.columns == 0) return;
+  const OnDevice there(session_->device);
   Stream& stream = session_->stream;
   const Index together = std::clamp<Index>(strip_bytes / (crop.columns * static_cast<Index>(sizeof(T))), 1, crop.rows);
   DeviceArray<T> strip(together * crop.columns, &session_->budget);
   for (Index y = 0; y < crop.rows; y += together) {
     const Index rows = std::min(together, crop.rows - y);
-    check(launch(crop_kernel<T>, dim3(shared_out(rows * crop.columns)), block, 0, stream, image(crop.draw), static_cast<int>(height_),
-                 static_cast<int>(width_), modulo(crop.row + y, height_), modulo(crop.column, width_), rows, static_cast<int>(crop.columns), factor,
-                 strip.data()),
-          "cropping an image");
+    crop_rows(crop, y, rows, factor, strip.data(), crop.columns);
     const auto row_bytes = static_cast<std::size_t>(crop.columns) * sizeof(T);
     check(cudaMemcpy2DAsync(out + y * pitch, static_cast<std::size_t>(pitch) * sizeof(T), strip.data(), row_bytes, row_bytes,
                             static_cast<std::size_t>(rows), cudaMemcpyDeviceToHost, stream),
           "copying from the device");
-    stream.wait();
-    monitor.tick(1'000'000);
-    monitor.throw_if_stopped();
+    stream.wait(&monitor);
   }
 }
 
-template void PeriodImages::crop(const Crop&, double, float*, Index, Monitor&) const;
-template void PeriodImages::crop(const Crop&, double, double*, Index, Monitor&) const;
+template <class T>
+void PeriodImages::place(const Crop& crop, double factor, T* out, Index pitch, Monitor& monitor) const {
+  if (crop.rows == 0 || crop.columns == 0) return;
+  const OnDevice there(session_->device);
+  crop_rows(crop, 0, crop.rows, factor, out, pitch);
+  session_->stream.wait(&monitor);
+}
+
+#define ERFFAST_FOR(T)                                                              \
+  template void PeriodImages::crop(const Crop&, double, T*, Index, Monitor&) const; \
+  template void PeriodImages::place(const Crop&, double, T*, Index, Monitor&) const
+ERFFAST_FOR(float);
+ERFFAST_FOR(double);
+#undef ERFFAST_FOR
 
 }  // namespace erffast::cuda

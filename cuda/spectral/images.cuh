@@ -14,7 +14,7 @@ __global__ void __launch_bounds__(look_threads) scale_kernel(double* pixels, Ind
   if (row >= rows) return;
   double* p = pixels + row * width;
   double largest = 0, sum = 0;
-  for (int x = lane(); x < width; x += warp) {
+  for (int x = lane(); x < width; x += warp_lanes) {
     const double value = p[x] * factor;
     p[x] = value;
     largest = fmax(largest, fabs(value));
@@ -42,7 +42,7 @@ __global__ void __launch_bounds__(look_threads) row_sums_kernel(const double* pi
   const Index row = warp_of_grid();
   if (row >= rows) return;
   double sum = 0;
-  for (int x = lane(); x < width; x += warp) sum += look_at<each>(pixels[row * width + x]);
+  for (int x = lane(); x < width; x += warp_lanes) sum += look_at<each>(pixels[row * width + x]);
   sum = warp_sum(sum);
   if (lane() == 0) out[row] = sum;
 }
@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(look_threads)
   if (i >= rows) return;
   const double* p = pixels + (row + i) % height * width;
   double largest = 0;
-  for (int k = lane(); k < columns; k += warp) largest = fmax(largest, fabs(p[(column + k) % width]));
+  for (int k = lane(); k < columns; k += warp_lanes) largest = fmax(largest, fabs(p[(column + k) % width]));
   largest = warp_largest(largest);
   if (lane() == 0) out[i] = largest;
 }
@@ -121,7 +121,7 @@ __global__ void __launch_bounds__(look_threads) across_kernel(const double2* par
   const Index i = warp_of_grid();
   if (i >= n_waves) return;
   double re = 0, im = 0;
-  for (int x = lane(); x < width; x += warp) {
+  for (int x = lane(); x < width; x += warp_lanes) {
     const double2 a = parts[i * width + x], b = waves[i * width + x];
     re = fma(a.x, b.x, fma(-a.y, b.y, re));
     im = fma(a.x, b.y, fma(a.y, b.x, im));
@@ -131,13 +131,13 @@ __global__ void __launch_bounds__(look_threads) across_kernel(const double2* par
   if (lane() == 0) out[i] = make_double2(re, im);
 }
 
-// out [rows, columns] = factor * pixel, cyclically from (row, column) on.
+// out [rows, columns], its rows `pitch` apart, = factor * pixel, cyclically from (row, column) on.
 template <class T>
 __global__ void __launch_bounds__(look_threads)
-    crop_kernel(const double* pixels, int height, int width, int row, int column, Index rows, int columns, double factor, T* out) {
+    crop_kernel(const double* pixels, int height, int width, int row, int column, Index rows, int columns, double factor, T* out, Index pitch) {
   for (Index i = blockIdx.x * Index{look_threads} + threadIdx.x; i < rows * columns; i += Index{gridDim.x} * look_threads) {
     const Index y = (row + i / columns) % height, x = (column + i % columns) % width;
-    out[i] = without_denormals(static_cast<T>(factor * pixels[y * width + x]));
+    out[i / columns * pitch + i % columns] = flushed(static_cast<T>(factor * pixels[y * width + x]));
   }
 }
 

@@ -42,8 +42,15 @@ class PeriodImages {
   // out[y * pitch + x] = factor * pixel, on the host; below the range of T zero.
   template <class T>
   void crop(const Crop& crop, double factor, T* out, Index pitch, Monitor& monitor) const;
+  // The same on the device of the images.
+  template <class T>
+  void place(const Crop& crop, double factor, T* out, Index pitch, Monitor& monitor) const;
+  int device() const { return session_->device; }
 
  private:
+  // Rows [first, first + rows) of a crop.
+  template <class T>
+  void crop_rows(const Crop& crop, Index first, Index rows, double factor, T* out, Index pitch) const;
   const double* image(Index draw) const { return pixels_.data() + draw * height_ * width_; }
 
   std::shared_ptr<Session> session_;

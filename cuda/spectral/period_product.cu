@@ -4,23 +4,16 @@
 
 #include <algorithm>
 
+#include "devices.hpp"
 #include "spectral/groups.hpp"
 #include "spectral/tables.hpp"
 #include "spectral/turns.hpp"
-#include "spectral/waiting.hpp"
 
 namespace erffast::cuda {
 namespace {
 
 constexpr Index wide_blocks = 1024;  // of a launch whose coefficients stand in device memory
 constexpr Index least_blocks = 16;   // a multiprocessor, in a launch: below that it is not busy
-
-int multiprocessors() {
-  int device = 0, count = 0;
-  check(cudaGetDevice(&device), "asking for its device");
-  check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device), "asking for its multiprocessors");
-  return count;
-}
 
 // Instructions of a quad and a group, about.
 Index work_of(const Group& group) { return 32 + 4 * group.half; }
@@ -88,7 +81,7 @@ class Product {
     Index work = 0;  // of a block
     for (const Group& g : grouped_.groups()) work += work_of(g) * product_threads;
     // whole products of some blocks as long as these are enough to keep the device busy, else parts of the products
-    const Index fewest = std::min({all, least_blocks * multiprocessors(), wide_ ? wide_blocks : all});
+    const Index fewest = std::min({all, least_blocks * limits_of_device().multiprocessors, wide_ ? wide_blocks : all});
     const Index some = std::clamp(launch_work() / work, fewest, wide_ ? wide_blocks : std::max(all, fewest));
     const Index together = std::clamp<Index>(chunks * launch_work() / (some * work), 1, chunks);
     Index done = 0;  // blocks times chunks
@@ -101,7 +94,7 @@ class Product {
                      static_cast<int>(end), c == 0),
               "starting the product of transfer functions");
         done += here * (end - c);
-        wait(stream_, monitor, layers_done() - before);
+        stream_.wait(&monitor, layers_done() - before);
       }
     }
   }
@@ -148,8 +141,6 @@ class Product {
 };
 
 }  // namespace
-
-Index launch_work() { return multiprocessors() * Index{150'000'000}; }
 
 void product(const std::vector<const Layers*>& layers, const Frequencies& frequencies, Index draws, Stream& stream, Budget* budget,
              Monitor& monitor, DeviceSpectrum& target) {

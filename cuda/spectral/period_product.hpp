@@ -17,9 +17,6 @@ struct DeviceSpectrum {
   DeviceArray<std::int32_t> exponents;
 };
 
-// Work that a launch may take: no more than some 50 ms on GPUs whose double precision is slow, two lanes a multiprocessor and clock.
-Index launch_work();
-
 // Multiplies all kernels of `layers`, of one spacing, each once, in the CPU's order: the same bits, before exponents are aligned.
 void product(const std::vector<const Layers*>& layers, const Frequencies& frequencies, Index draws, Stream& stream, Budget* budget,
              Monitor& monitor, DeviceSpectrum& target);

@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "devices.hpp"
+#include "fetched.hpp"
 #include "spectral/coarse.hpp"
 #include "spectral/tables.hpp"
 #include "spectral/turns.hpp"
-#include "spectral/waiting.hpp"
 
 namespace erffast::cuda {
 namespace {
@@ -68,7 +69,7 @@ class Powers {
       const Index count = std::min(some, n - first);
       check(launch(powers_kernel, threads_for(count), block, 0, session_.stream, state_, input, first, count),
             doing);
-      wait(session_.stream, monitor_);
+      session_.stream.wait(&monitor_);
     }
   }
 
@@ -83,12 +84,11 @@ class Powers {
     for (const Layers* run : runs_) {
       const CoarseProduct factor({run}, f_, draws_, session_, monitor_);
       check(launch(add_log_kernel, grid_for(n), dim3(each_threads), 0, stream, factor.view(), n, static_cast<double>(run->count), logs.data()), doing);
-      wait(stream, monitor_);
+      stream.wait(&monitor_);
     }
     check(launch(largest_log_kernel, warps_for(rows_), block, 0, stream, logs.data(), rows_, columns, largest.data()), doing);
-    std::vector<double> found(static_cast<std::size_t>(rows_)), tops;
-    largest.to_host(found.data(), rows_, stream);
-    stream.wait();
+    const std::vector<double> found = fetched(largest, stream);
+    std::vector<double> tops;
     for (auto row = found.begin(); row != found.end(); row += f_.rows()) {
       const double top = *std::max_element(row, row + f_.rows());
       tops.push_back(top);

@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(look_threads) largest_log_kernel(const double*
   const Index row = warp_of_grid();
   if (row >= rows) return;
   double largest = logs[row * columns];
-  for (int v = lane(); v < columns; v += warp) largest = fmax(largest, logs[row * columns + v]);
+  for (int v = lane(); v < columns; v += warp_lanes) largest = fmax(largest, logs[row * columns + v]);
   largest = warp_largest(largest);
   if (lane() == 0) out[row] = largest;
 }
@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(look_threads)
   if (row >= rows) return;
   const double least = tops[row / rows_of_draw] - negligible_bits;
   int first = columns, end = 0;
-  for (int v = lane(); v < columns; v += warp) {
+  for (int v = lane(); v < columns; v += warp_lanes) {
     if (!(logs[row * columns + v] >= least)) continue;
     first = min(first, v);
     end = v + 1;

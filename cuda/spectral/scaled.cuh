@@ -1,15 +1,12 @@
-// Complex numbers with a power of two, and where results fade to zero.
+// Complex numbers with a power of two.
 #pragma once
 
-#include "gpu.cuh"
+#include "numbers.cuh"
 
 #include <cfloat>
 #include <cstdint>
 
 namespace erffast::cuda {
-
-constexpr int warp = 32;
-constexpr unsigned all_lanes = 0xffffffffu;
 
 // (re + i im) * 2**exponent
 struct Scaled {
@@ -31,10 +28,6 @@ __device__ inline void times_conjugate(Scaled& p, double re, double im) {
   p.im = fma(p.im, re, -i);
 }
 
-// The CPU flushes denormals; a GPU has them, so what is below the range is set to zero where results are written.
-__device__ inline double without_denormals(double x) { return fabs(x) < DBL_MIN ? 0.0 : x; }
-__device__ inline float without_denormals(float x) { return fabsf(x) < FLT_MIN ? 0.0f : x; }
-
 // Brings the larger component to [1, 2); zeros stay.
 __device__ inline void normalise(Scaled& p) {
   int e = 1;
@@ -50,17 +43,9 @@ __device__ inline void normalise(Scaled& p) {
   p.exponent += e - 1;
 }
 
-// The largest value of a warp, in all its lanes; and sums, always in the same order.
-template <class T>
-__device__ inline T warp_largest(T x) {
-  for (int step = warp / 2; step > 0; step /= 2) {
-    const T other = __shfl_xor_sync(all_lanes, x, step);
-    x = other > x ? other : x;
-  }
-  return x;
-}
+// The sum of a warp, in all its lanes, always in the same order.
 __device__ inline double warp_sum(double x) {
-  for (int step = warp / 2; step > 0; step /= 2) x += __shfl_xor_sync(all_lanes, x, step);
+  for (int step = warp_lanes / 2; step > 0; step /= 2) x += __shfl_xor_sync(all_lanes, x, step);
   return x;
 }
 

@@ -2,6 +2,7 @@
 
 #include "spectral/spectra.hpp"
 
+#include "fetched.hpp"
 #include "spectral/fourier.hpp"
 #include "spectral/spectrum.hpp"
 #include "spectral/tables.hpp"
@@ -32,20 +33,20 @@ Spectra::Spectra(const std::vector<Layers>& layers, const Frequencies& f, Index 
       values_(spectrum(layers, f, draws, *session_, monitor, exponents_.data())) {}
 
 void Spectra::values(Complex* out) const {
+  const OnDevice there(session_->device);
   values_.to_host(reinterpret_cast<double2*>(out), draws_ * f_.size(), session_->stream);
   session_->stream.wait();
 }
 
 void Spectra::quantiles(Index samples, Index* places, double* squares) const {
+  const OnDevice there(session_->device);
   Stream& stream = session_->stream;
   Budget* const budget = &session_->budget;
   const Index rows = draws_ * f_.rows(), n = draws_ * samples;
   const int columns = static_cast<int>(f_.columns());
   DeviceArray<double2> sums(rows, budget);
   check(launch(row_energy_kernel, warps_for(rows), block, 0, stream, values_.data(), rows, columns, sums.data()), "adding up energies");
-  std::vector<double2> found(static_cast<std::size_t>(rows));
-  sums.to_host(found.data(), rows, stream);
-  stream.wait();
+  const std::vector<double2> found = fetched(sums, stream);
 
   std::vector<InRow> looks;
   for (Index d = 0; d < draws_; ++d) {
@@ -60,9 +61,7 @@ void Spectra::quantiles(Index samples, Index* places, double* squares) const {
   tables.upload(stream, budget);
   DeviceArray<int> on_device(n, budget);
   check(launch(column_kernel, warps_for(n), block, 0, stream, values_.data(), columns, tables.at(at), n, on_device.data()), "looking for quantiles");
-  std::vector<int> column(static_cast<std::size_t>(n));
-  on_device.to_host(column.data(), n, stream);
-  stream.wait();
+  const std::vector<int> column = fetched(on_device, stream);
   for (Index i = 0; i < n; ++i) {
     const bool empty = !(squares[i / samples] > 0);
     places[2 * i] = empty ? 0 : looks[static_cast<std::size_t>(i)].row % f_.rows();
@@ -71,6 +70,7 @@ void Spectra::quantiles(Index samples, Index* places, double* squares) const {
 }
 
 void Spectra::at(const Index* places, Index n, Complex* out) const {
+  const OnDevice there(session_->device);
   std::vector<Index> indices;
   for (Index i = 0; i < draws_ * n; ++i) indices.push_back((i / n * f_.rows() + places[2 * i]) * f_.columns() + places[2 * i + 1]);
   Stream& stream = session_->stream;
@@ -85,17 +85,15 @@ void Spectra::at(const Index* places, Index n, Complex* out) const {
 }
 
 SpectrumBlocks Spectra::blocks(Index draw, Index down, Index across) const {
+  const OnDevice there(session_->device);
   Stream& stream = session_->stream;
   const Index n = down * across;
   DeviceArray<BlockFound> on_device(n, &session_->budget);
   check(launch(blocks_kernel, warps_for(n), block, 0, stream, values_.data() + draw * f_.size(), static_cast<int>(f_.rows()),
                static_cast<int>(f_.columns()), static_cast<int>(down), static_cast<int>(across), on_device.data()),
         "looking at blocks of a spectrum");
-  std::vector<BlockFound> found(static_cast<std::size_t>(n));
-  on_device.to_host(found.data(), n, stream);
-  stream.wait();
   SpectrumBlocks result;
-  for (const BlockFound& b : found) {
+  for (const BlockFound& b : fetched(on_device, stream)) {
     result.places.insert(result.places.end(), {b.place / f_.columns(), b.place % f_.columns()});
     result.largest.push_back(b.largest);
     result.sums.push_back(2 * b.sum);
@@ -104,6 +102,7 @@ SpectrumBlocks Spectra::blocks(Index draw, Index down, Index across) const {
 }
 
 PeriodImages Spectra::inverse() {
+  const OnDevice there(session_->device);
   PeriodImages images(session_, draws_, f_.height, f_.width);
   inverse_transform(values_.data(), images.data(), draws_, f_.height, f_.width, *session_);
   values_ = DeviceArray<double2>();

@@ -13,7 +13,7 @@ __global__ void __launch_bounds__(look_threads) row_energy_kernel(const double2*
   if (row >= rows) return;
   const double2* z = values + row * columns;
   double sum = 0;
-  for (int v = lane(); v < columns; v += warp) sum += z[v].x * z[v].x + z[v].y * z[v].y;
+  for (int v = lane(); v < columns; v += warp_lanes) sum += z[v].x * z[v].x + z[v].y * z[v].y;
   sum = warp_sum(sum);
   if (lane() != 0) return;
   const double first = z[0].x * z[0].x + z[0].y * z[0].y, end = z[columns - 1].x * z[columns - 1].x + z[columns - 1].y * z[columns - 1].y;
@@ -33,11 +33,11 @@ __global__ void __launch_bounds__(look_threads) column_kernel(const double2* val
   const double wanted = looks[look].wanted;
   double before = 0;
   int found = columns - 1;
-  for (int first = 0; first < columns; first += warp) {
+  for (int first = 0; first < columns; first += warp_lanes) {
     const int v = first + lane();
     double sum = 0;
     if (v < columns) sum = (v == 0 || v == columns - 1 ? 1.0 : 2.0) * (z[v].x * z[v].x + z[v].y * z[v].y);
-    for (int step = 1; step < warp; step *= 2) {
+    for (int step = 1; step < warp_lanes; step *= 2) {
       const double left = __shfl_up_sync(all_lanes, sum, static_cast<unsigned>(step));
       if (lane() >= step) sum += left;
     }
@@ -46,7 +46,7 @@ __global__ void __launch_bounds__(look_threads) column_kernel(const double2* val
       found = first + __ffs(static_cast<int>(beyond)) - 1;
       break;
     }
-    before += __shfl_sync(all_lanes, sum, warp - 1);
+    before += __shfl_sync(all_lanes, sum, warp_lanes - 1);
   }
   if (lane() == 0) out[look] = found;
 }
@@ -70,7 +70,7 @@ __global__ void __launch_bounds__(look_threads)
   const int height = (rows + down - 1) / down, width = (columns + across - 1) / across;
   const int top = static_cast<int>(block / across) * height, left = static_cast<int>(block % across) * width;
   BlockFound mine{-1, 0, Index{top} * columns + left};
-  for (int i = lane(); i < height * width; i += warp) {
+  for (int i = lane(); i < height * width; i += warp_lanes) {
     const int row = top + i / width, column = left + i % width;
     if (row >= rows || column >= columns) continue;
     const Index place = static_cast<Index>(row) * columns + column;
@@ -83,7 +83,7 @@ __global__ void __launch_bounds__(look_threads)
     }
   }
   mine.sum = warp_sum(mine.sum);
-  for (int step = warp / 2; step > 0; step /= 2) {
+  for (int step = warp_lanes / 2; step > 0; step /= 2) {
     const double largest = __shfl_xor_sync(all_lanes, mine.largest, step);
     const Index place = __shfl_xor_sync(all_lanes, mine.place, step);
     if (largest > mine.largest || (largest == mine.largest && place < mine.place)) {

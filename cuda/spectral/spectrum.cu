@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <map>
 
+#include "fetched.hpp"
 #include "spectral/coarse.hpp"
 #include "spectral/period_product.hpp"
 #include "spectral/repeats_on_device.hpp"
-#include "spectral/waiting.hpp"
 
 namespace erffast::cuda {
 namespace {
@@ -21,20 +21,18 @@ void multiply_coarse(const std::vector<const Layers*>& runs, const Frequencies& 
   const Index n = draws * f.size();
   check(launch(multiply_coarse_kernel, grid_for(n), dim3(each_threads), 0, session.stream, state_of(target), factor.view(), n),
         "multiplying a factor of the spectrum");
-  wait(session.stream, monitor);
+  session.stream.wait(&monitor);
 }
 
 void align(const Frequencies& f, Index draws, Session& session, const ProductState& state, Index* exponents) {
   Stream& stream = session.stream;
   const std::vector<int> none(static_cast<std::size_t>(draws), no_exponent);
-  std::vector<int> found(none.size());
   DeviceArray<int> tops(draws, &session.budget);
   tops.from_host(none.data(), draws, stream);
   const dim3 grid(static_cast<unsigned>(draws * ((f.size() + each_block - 1) / each_block))), block(each_threads);
   check(launch(largest_power_kernel, grid, block, 0, stream, state, f.size(), tops.data()), "looking for the largest frequency");
   check(launch(align_kernel, grid, block, 0, stream, state, f.size(), tops.data()), "bringing frequencies to one power of two");
-  tops.to_host(found.data(), draws, stream);
-  stream.wait();
+  const std::vector<int> found = fetched(tops, stream);
   for (std::size_t d = 0; d < found.size(); ++d) exponents[d] += found[d] == no_exponent ? 0 : found[d];
 }
 

@@ -6,19 +6,24 @@
 #include <limits>
 
 #include "devices.hpp"
+#include "fetched.hpp"
 #include "spectral/session.hpp"
 #include "spectral/tables.hpp"
-#include "spectral/waiting.hpp"
 
 namespace erffast::cuda {
 namespace {
 
-constexpr Index strip_pixels = Index{1} << 23;  // of an image on its way to the host
+constexpr Index strip_pixels = strip_bytes / static_cast<Index>(sizeof(double));
 const char* const doing = "making pixels from a band";
 
 }  // namespace
 
-Extremes DeviceSynthesis::pixels(const Window& window, double factor, double* out, Monitor& monitor) const {
+Extremes DeviceSynthesis::put(const Window& window, double factor, bool negative, double* out, int device, Monitor& monitor) const {
+  const OnDevice there(device);
+  return make(window, factor, negative ? -1 : 1, out, nullptr, monitor);
+}
+
+Extremes DeviceSynthesis::make(const Window& window, double factor, double sign, double* target, double* out, Monitor& monitor) const {
   const Frequencies& f = band_.frequencies();
   const Circle& circle = band_.circle(1);
   const Index height = window.size[0], width = window.size[1], n = f.band[1] + 1, n_lines = 2 * f.band[0] + 1, half = (width + 1) / 2;
@@ -43,7 +48,7 @@ Extremes DeviceSynthesis::pixels(const Window& window, double factor, double* ou
 
   const Index together = std::clamp<Index>(strip_pixels / width / rows_together * rows_together, rows_together, (height + rows_together - 1) / rows_together * rows_together);
   const Index across = threads_for(half).x, blocks = together / rows_together * across;
-  DeviceArray<double> strip(std::min(together, height) * width, budget);
+  DeviceArray<double> strip(target == nullptr ? std::min(together, height) * width : 0, budget);
   DeviceArray<double2> on_device(blocks * look_warps, budget);
   std::vector<double2> found(static_cast<std::size_t>(on_device.size()));
   constexpr double none = std::numeric_limits<double>::infinity();
@@ -51,11 +56,12 @@ Extremes DeviceSynthesis::pixels(const Window& window, double factor, double* ou
   for (Index y = 0; y < height; y += together) {
     const Index rows = std::min(together, height - y), here = (rows + rows_together - 1) / rows_together * across;
     check(launch(pixels_kernel, dim3(static_cast<unsigned>(here)), dim3(look_threads), 0, stream, z.data() + y * 2 * n, static_cast<int>(rows),
-                 static_cast<int>(n), waves.data(), static_cast<int>(half), static_cast<int>(width), strip.data(), on_device.data()),
+                 static_cast<int>(n), waves.data(), static_cast<int>(half), static_cast<int>(width), sign, target == nullptr ? strip.data() : target + y * width,
+                 on_device.data()),
           doing);
-    strip.to_host(out + y * width, rows * width, stream);
+    if (target == nullptr) strip.to_host(out + y * width, rows * width, stream);
     on_device.to_host(found.data(), here * look_warps, stream);
-    wait(stream, monitor);
+    stream.wait(&monitor);
     for (Index i = 0; i < here * look_warps; ++i) {
       const double2& e = found[static_cast<std::size_t>(i)];
       whole = {std::max(whole.largest, e.x), std::min(whole.smallest, e.y)};

@@ -1,7 +1,7 @@
 // Pixels from a band of frequencies: two small matrix products (cpp/src/spectral/synthesis.cpp, in whose order sums are taken).
 //
 // Expected on an H100, not measured: a window of 2147 x 2147 pixels from 47 x 24 frequencies is 1.1e8 multiply-adds, 8 us, and 37 MB of pixels
-// written, 12 us; they travel to the host in 1 to 2 ms, which is what it takes.
+// written, 12 us; to the host they travel in 1 to 2 ms, where they are wanted there.
 #pragma once
 
 #include "spectral/warps.cuh"
@@ -38,11 +38,11 @@ __global__ void __launch_bounds__(look_threads) window_waves_kernel(HalfTurns tu
   waves[(2 * k + 1) * half + j] = turns.sines[at];
 }
 
-// out [rows, width] = max(0, even +- odd), even = sum over k of z[y][k][0] * cosine, odd of z[y][k][1] * sine; z [rows, n, 2]. A thread takes
+// out [rows, width] = sign * max(0, even +- odd), even = sum over k of z[y][k][0] * cosine, odd of z[y][k][1] * sine; z [rows, n, 2]. A thread takes
 // `rows_together` rows of one column of the left half, and its mirror image. Blocks [rows / rows_together][half / threads]; found [warps]:
 // the largest and the smallest value, before those below 0 became 0.
 __global__ void __launch_bounds__(look_threads)
-    pixels_kernel(const double* z, int rows, int n, const double* waves, int half, int width, double* out, double2* found) {
+    pixels_kernel(const double* z, int rows, int n, const double* waves, int half, int width, double sign, double* out, double2* found) {
   const int across = (half + look_threads - 1) / look_threads, first = static_cast<int>(blockIdx.x) / across * rows_together;
   const int j = static_cast<int>(blockIdx.x) % across * look_threads + static_cast<int>(threadIdx.x);
   double largest = -DBL_MAX, least = -DBL_MAX;  // `least`: of the negatives
@@ -66,8 +66,8 @@ __global__ void __launch_bounds__(look_threads)
       largest = fmax(largest, fmax(left, right));
       least = fmax(least, fmax(-left, -right));
       double* row = out + static_cast<Index>(first + r) * width;
-      row[j] = without_denormals(fmax(left, 0.0));
-      row[width - 1 - j] = without_denormals(fmax(right, 0.0));
+      row[j] = sign * flushed(fmax(left, 0.0));
+      row[width - 1 - j] = sign * flushed(fmax(right, 0.0));
     }
   }
   largest = warp_largest(largest);

@@ -9,10 +9,10 @@
 namespace erffast::cuda {
 
 constexpr int look_threads = 128;
-constexpr int look_warps = look_threads / warp;
+constexpr int look_warps = look_threads / warp_lanes;
 
-__device__ inline Index warp_of_grid() { return blockIdx.x * Index{look_warps} + threadIdx.x / warp; }
-__device__ inline int lane() { return static_cast<int>(threadIdx.x % warp); }
+__device__ inline Index warp_of_grid() { return blockIdx.x * Index{look_warps} + threadIdx.x / warp_lanes; }
+__device__ inline int lane() { return static_cast<int>(threadIdx.x % warp_lanes); }
 
 // Blocks for n warps, or n threads.
 inline dim3 warps_for(Index n) { return dim3(static_cast<unsigned>((n + look_warps - 1) / look_warps)); }

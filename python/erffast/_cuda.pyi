@@ -6,14 +6,11 @@ from numpy.typing import NDArray
 
 from ._core import ImagesF32 as HostImagesF32
 from ._core import ImagesF64 as HostImagesF64
-from ._core import Synthesis as Synthesis
-from ._core import outer_f32 as outer_f32
-from ._core import outer_f64 as outer_f64
+from ._core import Synthesis as HostSynthesis
 from ._core import propagate_f32 as propagate_f32
 from ._core import propagate_f64 as propagate_f64
 from ._core import propagate_x64 as propagate_x64
 from ._core import spectrum as spectrum
-from ._core import synthesis as synthesis
 
 class ImagesF32(HostImagesF32):
     def written(
@@ -80,5 +77,14 @@ def load_transforms(paths: list[str]) -> str: ...
 # ((images, draw), rows and columns of the period first taken, row and column of the target, rows and columns, factor)
 _Placed = tuple[tuple[PeriodImages, int], _Pair, _Pair, _Pair, float]
 
+# Into the draws of an image from `first` on.
+def place_on_device(images: list[_Placed], target: DeviceImage, first: int) -> NDArray[np.float64]: ...
+def new_image_f32(draws: int, rows: int, columns: int) -> DeviceImage: ...
+def new_image_f64(draws: int, rows: int, columns: int) -> DeviceImage: ...
+
+class Synthesis(HostSynthesis):
+    def put(self, low: _Pair, factor: float, negative: bool, out: DeviceImage, draw: int) -> tuple[float, float]: ...
+
+def synthesis(values: NDArray[np.complex128], weights: NDArray[np.float64], shape: _Pair, band: _Pair) -> Synthesis: ...
 def place_f32(images: list[_Placed], target: NDArray[np.float32], threads: int) -> NDArray[np.float64]: ...
 def place_f64(images: list[_Placed], target: NDArray[np.float64], threads: int) -> NDArray[np.float64]: ...

@@ -133,8 +133,7 @@ class Outcome:
 
     def _written_on_device(self, first: tuple[int, ...], last: tuple[int, ...], factors: Array) -> Any:
         height, width = (last[a] - first[a] + 1 for a in self.axes)
-        needed = self.draws * height * width * np.dtype(self.dtype).itemsize
-        self._resources.require(needed, f"an image of {height} x {width} pixels{f' for {self.draws} draws' if self.draws > 1 else ''}")
+        require_on_device((self.draws, height, width), self.dtype, self._resources)
         self._factors = factors
         image, self.tops = self._images.written(height, width, first[self.axes[0]], first[self.axes[1]], factors)
         return image
@@ -172,6 +171,20 @@ def require_image(shape: tuple[int, ...], dtype: str, remedy: str) -> None:
     if needed > (limit := _backend.memory_limit(needed)):
         draws = f" for {shape[0]} draws" if shape[0] > 1 else ""
         raise _backend.shortage(needed, limit, f"an image of {' x '.join(map(str, shape[1:]))} pixels{draws}", remedy)
+
+
+def require_on_device(shape: tuple[int, int, int], dtype: str, resources: Resources) -> None:
+    """MemoryError with the remedy where images [draws, rows, columns] do not fit a GPU."""
+    draws, height, width = shape
+    needed = math.prod(shape) * np.dtype(dtype).itemsize
+    resources.require(needed, f"an image of {height} x {width} pixels{f' for {draws} draws' if draws > 1 else ''}")
+
+
+def reserve_on_device(shape: tuple[int, int, int], dtype: str, resources: Resources) -> Any:
+    """Zeros for images [draws, rows, columns] on a GPU (`_cuda.DeviceImage`); MemoryError where they do not fit."""
+    require_on_device(shape, dtype, resources)
+    made = resources.native.new_image_f32 if dtype == "float32" else resources.native.new_image_f64
+    return made(*shape)
 
 
 def normalising(peak: float, scale: float) -> tuple[float, int]:

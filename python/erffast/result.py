@@ -151,8 +151,8 @@ class ERF(Sizes):
 
         An object with DLPack and ``__cuda_array_interface__``, complete, shared and not to be written to, as in
         ``torch.from_dlpack(erf.device_image)``. `image` is its copy on the host, made when first asked for. It is `image` itself for
-        results of the CPU, of the spectral engine, in one and in three dimensions, of another dtype than the arithmetic's, and for
-        copies: what was loaded, unpickled or copied deeply.
+        results of the CPU, in one and in three dimensions, of another dtype than the arithmetic's, of the spectral engine where it
+        certifies each pixel or the host transforms, and for copies: what was loaded, unpickled or copied deeply.
         """
         held = self._pixels.on_device() if self.device == "cuda" else None
         return self.image if held is None else held

@@ -16,7 +16,8 @@ constexpr int complex_to_real = 0x6c;
 constexpr std::size_t work_bytes = 64;  // of every plan: the product must hand it over
 
 struct Plan {
-  int batch = 0, height = 0, width = 0, in_distance = 0, out_distance = 0;
+  int batch = 0, height = 0, width = 0;
+  std::ptrdiff_t in_distance = 0, out_distance = 0;
   bool allocates = true;
   void* work = nullptr;
 };
@@ -72,16 +73,17 @@ int cufftSetAutoAllocation(int handle, int automatic) {
   return success;
 }
 
-int cufftMakePlanMany(int handle, int rank, int* n, int* in_embed, int in_stride, int in_distance, int* out_embed, int out_stride, int out_distance,
-                      int type, int batch, std::size_t* work) {
+int cufftMakePlanMany64(int handle, int rank, long long* n, long long* in_embed, long long in_stride, long long in_distance, long long* out_embed,
+                        long long out_stride, long long out_distance, int type, long long batch, std::size_t* work) {
   Plan* p = plan_of(handle);
   if (p == nullptr) return invalid_plan;
   if (type != complex_to_real) return invalid_type;
-  const int width = n[rank - 1], height = rank == 2 ? n[0] : 1;
-  if (rank < 1 || rank > 2 || in_stride != 1 || out_stride != 1 || batch < 1 || width % 2 != 0) return invalid_value;
+  if (rank < 1 || rank > 2) return invalid_value;
+  const long long width = n[rank - 1], height = rank == 2 ? n[0] : 1;
+  if (in_stride != 1 || out_stride != 1 || batch < 1 || width % 2 != 0) return invalid_value;
   if (in_embed[rank - 1] != width / 2 + 1 || out_embed[rank - 1] != width) return invalid_value;
   if (in_distance != height * (width / 2 + 1) || out_distance != height * width) return invalid_value;
-  *p = {batch, height, width, in_distance, out_distance, p->allocates, nullptr};
+  *p = {static_cast<int>(batch), static_cast<int>(height), static_cast<int>(width), in_distance, out_distance, p->allocates, nullptr};
   *work = work_bytes;
   return success;
 }
@@ -99,9 +101,13 @@ int cufftExecZ2D(int handle, Complex* in, double* out) {
   const Plan* p = plan_of(handle);
   if (p == nullptr) return invalid_plan;
   if (!p->allocates && p->work == nullptr) return exec_failed;
-  for (int i = 0; i < p->batch; ++i) transform(*p, in + static_cast<std::ptrdiff_t>(i) * p->in_distance, out + static_cast<std::ptrdiff_t>(i) * p->out_distance);
+  for (int i = 0; i < p->batch; ++i) transform(*p, in + i * p->in_distance, out + i * p->out_distance);
   return success;
 }
+
+// For tests: plans that there are, and that were ever begun.
+int stand_in_plans() { return static_cast<int>(plans.size()); }
+int stand_in_begun() { return next_plan - 1; }
 
 int cufftDestroy(int handle) { return plans.erase(handle) == 1 ? success : invalid_plan; }
 

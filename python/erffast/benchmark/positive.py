@@ -92,7 +92,9 @@ class Deep(Case):
 
     def run(self) -> ERF:
         engine: Engine = "auto" if self.device == "cpu" else "spectral"
-        return gradient(self.net, self.kernels, accuracy="peak", engine=engine, device=self.device, threads=self.threads)
+        erf = gradient(self.net, self.kernels, accuracy="peak", engine=engine, device=self.device, threads=self.threads)
+        assert erf.image is not None  # that of a GPU comes to the host here
+        return erf
 
     def band(self, found: ERF) -> Band:
         """Period and frequencies by the normal approximation: 10 standard deviations about the window, densities of exp(-40)."""

@@ -63,7 +63,9 @@ class Signed(Case):
 
     def solved(self, kernels: Array) -> ERF:
         weights = kernels if "draws" in self.size else kernels[0]
-        return gradient(self.net, weights, engine="spectral", period=self.period, device=self.device, threads=self.threads)
+        erf = gradient(self.net, weights, engine="spectral", period=self.period, device=self.device, threads=self.threads)
+        assert erf.image is not None  # that of a GPU comes to the host here
+        return erf
 
     def check(self, found: ERF) -> Verdict:
         answer = answer_of(found)

@@ -37,14 +37,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _backend
+from .. import _backend, _core
 from ..chain import Box, Chain
 from ..errors import AccuracyError
-from ..execution import Resources, require_image, reserve
+from ..execution import Resources, require_image, require_on_device, reserve, reserve_on_device
 from .certificate import Shape
 from .laws import families
 from .plan import Plan
@@ -117,9 +118,22 @@ def run_band(chain: Chain, *, box: Box | None, tol: float, resources: Resources)
     parts = transfer(chain)
     plans = [Plan(families(parts, draw, resources.threads)) for draw in range(parts.draws)]
     crop = box or window(plans, parts.origin, tol)
-    require_image((parts.draws, *(b - a + 1 for a, b in zip(*crop, strict=True))), "float64", resources.remedy)
+    _require_answer((parts.draws, *_sides(crop)), resources)
     accounts, exponents = certified(parts, plans, moved(crop, parts.origin, -1), tol, resources)
-    return [Certified(crop, parts.origin, accounts, exponents + parts.exponents, resources.remedy)], crop
+    return [Certified(crop, parts.origin, accounts, exponents + parts.exponents, resources)], crop
+
+
+def _sides(box: Box) -> tuple[int, int]:
+    height, width = (b - a + 1 for a, b in zip(*box, strict=True))
+    return height, width
+
+
+def _require_answer(shape: tuple[int, int, int], resources: Resources) -> None:
+    """MemoryError where the pixels do not fit where they will be made."""
+    if resources.native is _core:
+        require_image(shape, "float64", resources.remedy)
+    else:
+        require_on_device(shape, "float64", resources)
 
 
 def window(plans: Sequence[Plan], origin: tuple[int, int], tol: float) -> Box:
@@ -237,11 +251,13 @@ class Certified(Windows):
         The largest of `errors`.
     """
 
-    def __init__(self, box: Box, origin: tuple[int, int], accounts: Sequence[Account], exponents: NDArray[np.int64], remedy: str) -> None:
+    def __init__(
+        self, box: Box, origin: tuple[int, int], accounts: Sequence[Account], exponents: NDArray[np.int64], resources: Resources
+    ) -> None:
         super().__init__(box, exponents)
         self._origin = origin
         self._accounts = accounts
-        self._remedy = remedy
+        self._resources = resources
         self.peaks = self._each(lambda a: a.picture.sample[0])
         self.tops = np.zeros(self.draws)
         self.trimmed = self._each(lambda a: a.outside)
@@ -257,18 +273,20 @@ class Certified(Windows):
         """Mass of the window along an axis, in units of the peak."""
         return np.asarray(np.maximum(self._accounts[draw].picture.marginals[axis], 0.0) / self.peaks[draw])
 
-    def write(self, box: Box, factors: Array) -> Array:
-        """Pixels of a box inside the window times one factor per draw, [draws, *shape]: they are computed here."""
-        out = reserve((self.draws, *(b - a + 1 for a, b in zip(*box, strict=True))), "float64", self._remedy)
-        top, left = moved(box, self._origin, -1)[0]
-        for draw, (account, factor, image) in enumerate(zip(self._accounts, factors.tolist(), out, strict=True)):
+    def write(self, box: Box, factors: Array) -> Any:
+        """Pixels of a box inside the window times one factor per draw, [draws, *shape]: they are computed here.
+
+        Those of a GPU stay there (`_cuda.DeviceImage`).
+        """
+        shape, (top, left) = (self.draws, *_sides(box)), moved(box, self._origin, -1)[0]
+        stays = self._resources.native is not _core
+        out: Any = reserve_on_device(shape, "float64", self._resources) if stays else reserve(shape, "float64", self._resources.remedy)
+        for draw, (account, factor) in enumerate(zip(self._accounts, factors.tolist(), strict=True)):
             if factor == 0:
                 continue
-            size = abs(factor)
-            largest, least = account.picture.write((top, left), size, image)
+            picture, size = account.picture, abs(factor)
+            largest, least = picture.put((top, left), factor, out, draw) if stays else picture.write((top, left), factor, out[draw])
             _check_sign(least, size * account.absolute)
             self.peaks[draw] = max(self.peaks[draw], largest / size)
             self.tops[draw] = max(largest, 0.0)
-            if factor < 0:
-                np.negative(image, out=image)
         return out

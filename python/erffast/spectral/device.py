@@ -1,6 +1,6 @@
-"""Spectra of a period and their images on a GPU: arrays stay there, small answers and the final crop come back.
+"""Spectra of a period and their images on a GPU: arrays stay there, the answer's with them, and small answers come back.
 
-Where cuFFT is not to be had the spectrum comes back too, and the inverse transform is the host's; `on_host` says so.
+Where cuFFT is not to be had the spectrum comes back, and the inverse transform is the host's; `on_host` says so.
 """
 
 from __future__ import annotations

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..chain import Box
-from ..execution import Resources, require_image
-from .period import Array, Image, remark
+from ..execution import Resources, require_image, reserve_on_device
+from .period import Array, Image, on_device, remark
 
 
 @dataclass(frozen=True)
@@ -61,30 +61,46 @@ class Answer:
     Attributes
     ----------
     pixels : ndarray
+        Images of two axes that are made on a GPU stay there (`_cuda.DeviceImage`).
     tops : float64 [draws]
         The largest absolute values written.
+    each : int
+        Bytes of a draw.
+    held : int
+        Bytes that the answer takes on the device of all else.
     """
 
     def __init__(self, draws: int, box: Box, axes: tuple[int, ...], dtype: str, resources: Resources) -> None:
         shape = tuple(box[1][a] - box[0][a] + 1 for a in axes)
-        require_image((draws, *shape), dtype, resources.remedy)
-        self.pixels: NDArray[np.floating] = np.empty((draws, *shape), dtype=dtype)
+        self._stays = len(shape) == 2 and on_device(resources)
+        self._shape = (shape[0], shape[1]) if len(shape) == 2 else (1, shape[0])
+        self.pixels: Any
+        if self._stays:
+            self.pixels = reserve_on_device((draws, *self._shape), dtype, resources)
+        else:
+            require_image((draws, *shape), dtype, resources.remedy)
+            self.pixels = np.empty((draws, *shape), dtype=dtype)
         self.tops: Array = np.zeros(draws)
-        self._dtype = dtype
-        self._target = self.pixels.reshape(draws, 1, *shape) if len(shape) == 1 else self.pixels
+        self.each = math.prod(shape) * np.dtype(dtype).itemsize
+        self.held = draws * self.each if self._stays else 0
+        self._dtype, self._native = dtype, resources.native
         self._corner = box[0][axes[-2]] if len(shape) == 2 else None, box[0][axes[-1]]
 
     def put(self, draws: Sequence[int], tiles: Sequence[Tile], factors: Sequence[float], threads: int) -> None:
         """Write the images of some draws, times a factor each; different draws may be written at once."""
-        shape, (down, across) = self._target.shape[1:], self._corner
+        down, across = self._corner
         placed = [
-            tile.placed((tile.low[0] if down is None else down, across), (shape[0], shape[1]), factor)
+            tile.placed((tile.low[0] if down is None else down, across), self._shape, factor)
             for tile, factor in zip(tiles, factors, strict=True)
         ]
         for some in _runs(draws):
             first = draws[some.start]
             here = slice(first, first + some.stop - some.start)
-            self.tops[here] = tiles[0].image.place(self._dtype)(placed[some], self._target[here], threads)
+            if self._stays:
+                self.tops[here] = self._native.place_on_device(placed[some], self.pixels, first)
+            else:
+                target = self.pixels[here].reshape(-1, *self._shape)
+                self.tops[here] = tiles[0].image.place(self._dtype)(placed[some], target, threads)
 
 
 def _runs(draws: Sequence[int]) -> Iterator[slice]:
@@ -143,8 +159,8 @@ class TiledOutcome:
         """Per draw, the sum of (pixel / peak)**2."""
         return np.array([t.energy / t.peak**2 if t.peak > 0 else 0.0 for t in self.tiles])
 
-    def write(self, box: Box, factors: Array) -> NDArray[np.floating]:
-        """Pixels of a box times one factor per draw: [draws, *shape of these axes]."""
+    def write(self, box: Box, factors: Array) -> Any:
+        """Pixels of a box times one factor per draw: [draws, *shape of these axes]; on a GPU where an `Answer`'s are."""
         self.written_peaks = self.peaks * factors
         answer = self._answer
         if answer is None:

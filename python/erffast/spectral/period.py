@@ -126,13 +126,18 @@ def spectra(layers: Native, shape: Shape, draws: int, resources: Resources) -> S
     return made
 
 
-def remark(resources: Resources) -> str:
-    """Where the inverse transform is made, if not on the device of all else; or empty."""
+def on_device(resources: Resources) -> bool:
+    """Whether images are made on a GPU."""
     if resources.native is _core:
-        return ""
+        return False
     from . import device
 
-    return "inverse transform on the host" if device.on_host(resources.native) else ""
+    return not device.on_host(resources.native)
+
+
+def remark(resources: Resources) -> str:
+    """Where the inverse transform is made, if not on the device of all else; or empty."""
+    return "" if resources.native is _core or on_device(resources) else "inverse transform on the host"
 
 
 def blocks_along(rows: int, columns: int) -> Shape:

@@ -123,10 +123,12 @@ def _run(
     Images are kept unless there is an `answer` to write them to.
     """
     draws = _Draws(found, tol, period, answer, scale)
+    if answer is not None:
+        resources = resources._replace(memory=resources.memory - answer.held)
     while draws.pending:
         shape = min(draws.pending.values())
         alike = [draw for draw, other in draws.pending.items() if other == shape]
-        each = 8 * shape[0] * shape[1] if answer is None else answer.pixels[0].nbytes
+        each = 8 * shape[0] * shape[1] if answer is None else answer.each
         if resources.native is _core:
             count, sharing = _batch(found, len(draws.pending), len(alike), shape, each, resources)
         else:

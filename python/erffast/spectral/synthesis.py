@@ -73,8 +73,18 @@ class Picture:
         return self._native.sums(low, size, 0), self._native.sums(low, size, 1)
 
     def write(self, low: tuple[int, int], factor: float, out: Array) -> tuple[float, float]:
-        """Write pixels from `low` on, times a factor, those below 0 set to 0; the largest and the smallest before that."""
-        largest, smallest = self._native.pixels(low, (1, 1), factor, out, self._threads)
+        """Write pixels from `low` on, times a factor; the largest and the smallest, but for its sign.
+
+        Those below 0 become 0, or -0 for a negative factor.
+        """
+        largest, smallest = self._native.pixels(low, (1, 1), abs(factor), out, self._threads)
+        if factor < 0:
+            np.negative(out, out=out)
+        return largest, smallest
+
+    def put(self, low: tuple[int, int], factor: float, out: Any, draw: int) -> tuple[float, float]:
+        """As `write`, into a draw of an image on the device (`_cuda.DeviceImage`)."""
+        largest, smallest = self._native.put(low, abs(factor), factor < 0, out, draw)
         return largest, smallest
 
 

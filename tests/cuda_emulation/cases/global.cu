@@ -42,6 +42,17 @@ CASE(host_reads_device, Arrays& a) {
   return cudaSuccess;
 }
 
+__global__ void copies(float* out, const float* in) { out[thread()] = in[thread()]; }
+CASE(memory_of_another_device, Arrays& a) {
+  float* here = nullptr;
+  if (const cudaError_t error = cudaSetDevice(1); error != cudaSuccess) return error;
+  cudaMalloc(&here, threads * sizeof(float));
+  const cudaError_t error = start(copies, 0, here, a.in);
+  cudaFree(here);
+  cudaSetDevice(0);
+  return error;
+}
+
 }  // namespace
 
 namespace cases {

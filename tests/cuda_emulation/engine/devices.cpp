@@ -56,6 +56,12 @@ cudaError_t cudaSetDevice(int device) {
   });
 }
 
+// What another library of the process does, for programs in Python: they find it in the extension module. Returns the device before.
+extern "C" __attribute__((visibility("default"))) int cuda_emulation_exchange_device(int device) {
+  const int before = current;
+  return cudaSetDevice(device) == cudaSuccess ? before : -1;
+}
+
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   return call([&] {
     if (!known(device)) return cudaErrorInvalidDevice;

@@ -8,6 +8,7 @@
 #include "block.hpp"
 #include "devices.hpp"
 #include "errors.hpp"
+#include "memory.hpp"
 #include "observer.hpp"
 #include "streams.hpp"
 
@@ -63,7 +64,10 @@ cudaError_t launch(const cudaLaunchConfig_t& config, Invocation invocation) {
     if (config.dynamicSmemBytes > limit) return cudaErrorInvalidValue;
     const std::size_t shared_limit = limit > shared_by_default ? configuration().most_shared() : shared_by_default;
     const Grid grid{config.gridDim, config.blockDim, config.dynamicSmemBytes, shared_limit, ++launches, std::move(invocation)};
-    return enqueue(config.stream, [grid] { run(grid); });
+    return enqueue(config.stream, [grid, device = current_device()] {
+      const OwnMemory own(device);
+      run(grid);
+    });
   });
 }
 

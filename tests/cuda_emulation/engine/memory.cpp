@@ -94,6 +94,16 @@ OpenMemory::~OpenMemory() {
   for (const auto& [address, piece] : device_memory().all()) poison(address, piece.bytes);
 }
 
+OwnMemory::OwnMemory(int device) : device_(device) {
+  for (const auto& [address, piece] : device_memory().all())
+    if (piece.device != device_) poison(address, piece.bytes);
+}
+
+OwnMemory::~OwnMemory() {
+  for (const auto& [address, piece] : device_memory().all())
+    if (piece.device != device_) unpoison(address, piece.bytes);
+}
+
 }  // namespace cuda_emulation
 
 using namespace cuda_emulation;

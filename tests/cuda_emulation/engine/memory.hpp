@@ -17,4 +17,16 @@ class OpenMemory {
   OpenMemory& operator=(const OpenMemory&) = delete;
 };
 
+// A kernel reaches the memory of its own device only, while one of these lives in an open one: no device is another's peer.
+class OwnMemory {
+ public:
+  explicit OwnMemory(int device);
+  ~OwnMemory();
+  OwnMemory(const OwnMemory&) = delete;
+  OwnMemory& operator=(const OwnMemory&) = delete;
+
+ private:
+  int device_;
+};
+
 }  // namespace cuda_emulation

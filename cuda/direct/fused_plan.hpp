@@ -3,16 +3,10 @@
 
 #include <vector>
 
+#include "devices.hpp"
 #include "frame.hpp"
 
 namespace erffast::cuda {
-
-// What of the device matters here.
-struct Limits {
-  Index shared_memory;   // bytes that a block may ask for
-  int multiprocessors;
-};
-Limits limits_of_device();
 
 template <class T>
 bool fits_fused(const FusedLayer& layer, const Limits& limits);

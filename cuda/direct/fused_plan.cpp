@@ -1,10 +1,8 @@
-#include "plan.hpp"
+#include "fused_plan.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
-
-#include "check.hpp"
 
 namespace erffast::cuda {
 namespace {
@@ -98,14 +96,6 @@ int most_alike(const std::vector<FusedLayer>& layers) {
 Index pieces(Index side, int tile) { return (side + tile - 1) / tile; }
 
 }  // namespace
-
-Limits limits_of_device() {
-  int device = 0, shared = 0, multiprocessors = 0;
-  check(cudaGetDevice(&device), "asking for the device");
-  check(cudaDeviceGetAttribute(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "asking for its shared memory");
-  check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device), "asking for its multiprocessors");
-  return {shared, multiprocessors};
-}
 
 template <class T>
 bool fits_fused(const FusedLayer& layer, const Limits& limits) {
