@@ -62,8 +62,9 @@ class BackwardStep {
       while (y < end && y < v + rows_at_once) {
         const Index tiled = tiled_rows(y, end - y);
         if (!(tiled > 0 ? tiles(out, c, y, tiled, scratch, poll) : row(out, c, y, scratch, poll))) return peak;
-        for (const Index done = y + std::max<Index>(tiled, 1); y < done; ++y) out.clear_margins(c, y);
+        y += std::max<Index>(tiled, 1);
       }
+      out.clear_margins(c, v, y);
       peak = std::max(peak, largest(out, c, v, y));
       r += y - v;
     }

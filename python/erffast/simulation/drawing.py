@@ -143,9 +143,9 @@ def require_memory(program: Program, job: Job, draws: int, threads: int) -> int:
     size = np.dtype(job.dtype).itemsize
     alone = threads if draws >= threads else 1
     kept = 0.0
-    largest = max(map(program.pixels, range(len(program.rects))))
-    for index, made in enumerate(program.operations):
-        name, pixels = type(made.layer).__name__, program.pixels(index + 1)
+    sizes = [program.pixels(value) for value in range(len(program.rects))]
+    for pixels, made in zip(sizes[1:], program.operations, strict=True):
+        name = type(made.layer).__name__
         two = getattr(made.layer, "name", "") in ("relu", "leaky_relu") or name == "Dropout"
         if name in ("Activation", "Dropout"):
             kept += pixels / 8 if two else pixels * size
@@ -155,8 +155,8 @@ def require_memory(program: Program, job: Job, draws: int, threads: int) -> int:
             channels = program.channels_of(made.reads[0]) // made.layer.groups  # type: ignore[union-attr]
             kept += size * made.channels * channels * math.prod(made.layer.geometry(program.ndim)[0])  # type: ignore[union-attr]
     held = _most_held(program)
-    image = 8 * draws * program.pixels(0) / program.channels
-    needed = int(alone * (kept + size * (3 * largest + held)) + 3 * image)
+    image = 8 * draws * sizes[0] / program.channels
+    needed = int(alone * (kept + size * (3 * max(sizes) + held)) + 3 * image)
     together = min(draws, alone)
     what = f"simulating {together} draw{'s' if together > 1 else ''} at a time"
     return _backend.require_memory(needed, what, "use fewer threads, a smaller map or dtype='float32'")
