@@ -175,6 +175,19 @@ assert 0 < time_on_device(case).low < 10
     assert emulation.run(code) == ""
 
 
+def test_the_job_of_an_outer_product_leaves_it_on_the_device(emulation: Emulation) -> None:
+    code = """
+from erffast.benchmark.results import Ceilings
+from erffast.benchmark.uniform import UniformImage
+case = UniformImage({"n": 5}, 2, "cuda")
+found = case.run()
+assert found.device_image.__dlpack_device__() == (2, 0) and case.check(found).wrong == "" and not case.peers(found)
+(part,) = case.parts(Ceilings(1.0, 1.0, 1.0, 1.0), found)
+np.testing.assert_array_equal(part.call().to_host()[0], np.multiply.outer(case.profile, case.profile))
+"""
+    assert emulation.run(MADE + code) == ""
+
+
 # Another library of the process, between any two calls of the module: it makes the other device the current one.
 MEDDLED = """
 from erffast import _cuda

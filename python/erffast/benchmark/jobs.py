@@ -102,7 +102,7 @@ JOBS = {
 }
 
 
-ON_GPU = ("J3", "J3c", "J3d", "J3d32", "J3d5", "J3d5f32", "J4", "J4p", "J8")
+ON_GPU = ("J1", "J3", "J3c", "J3d", "J3d32", "J3d5", "J3d5f32", "J4", "J4p", "J8")
 
 
 def chosen_jobs(keys: str | None, device: str = "cpu") -> tuple[Job, ...]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _devices
 from ..analytic import pmf
 from ..frontends.text import parse
 from ..layers import Conv, Stack
@@ -49,13 +50,14 @@ class _Uniform(Case):
 
 
 class UniformImage(_Uniform):
-    """The full image."""
+    """The full image; on a GPU it stays there."""
 
     counted = "one write of the image"
 
     def run(self) -> ERF:
-        erf = variance(self.net, window="full", threads=self.threads)
-        assert erf.image is not None  # a product of profiles is formed here
+        erf = variance(self.net, window="full", device=self.device, threads=self.threads)
+        formed = erf.image if self.device == "cpu" else erf.device_image  # a product of profiles is formed here
+        assert formed is not None
         return erf
 
     def check(self, found: ERF) -> Verdict:
@@ -70,12 +72,23 @@ class UniformImage(_Uniform):
         return self.side**2 * 8 / ceilings.write
 
     def parts(self, ceilings: Ceilings, found: ERF) -> Sequence[Part]:
+        if self.device == "cuda":
+            native, profile, shift = _devices.native(self.device), np.atleast_2d(self.profile), np.zeros(1, dtype=np.int64)
+            return (
+                Part(
+                    "the image alone, from its profiles",
+                    lambda: native.outer_image_f64(profile, profile, shift),
+                    self.floor(ceilings, found),
+                ),
+            )
         return (Part("np.full of the image", lambda: np.full((self.side, self.side), 0.5), in_turn=True),)
 
     def answer_bytes(self, found: ERF) -> int:
         return self.side**2 * 8
 
     def peers(self, found: ERF) -> Sequence[Peer]:
+        if self.device == "cuda":
+            return ()
         return (
             Peer("NumPy: 1-D convolutions, outer product", lambda: outer_image(*self.chain()), fair=True),
             Peer("torch loop float32", lambda: torch_loop(self.kernels(), "float32"), torch=True, slow=True),
