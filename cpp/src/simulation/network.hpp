@@ -82,8 +82,8 @@ template <class T>
 class Network {
  public:
   Network(const Program& program, Index limit, const Sharing& sharing)
-      : program_(program), limit_(limit), sharing_(sharing), kernels_(kernels_of<T>(kernel_table())), random_(*kernel_table().random), layout_(side_by_side(program)),
-        blended_(layout_), pooled_(layout_), values_(program.values.size()), gradients_(program.values.size()),
+      : program_(program), limit_(limit), sharing_(sharing), kernels_(kernels_of<T>(kernel_table())), random_(*kernel_table().random),
+        layout_(side_by_side(program)), blended_(layout_), pooled_(layout_), values_(program.values.size()), gradients_(program.values.size()),
         readers_(program.values.size()), steps_(program.operations.size(), Step(layout_)), scratch_(static_cast<std::size_t>(sharing.size())) {
     Index widest = 1;
     for (const Value& value : program.values) widest = std::max(widest, layout_.pitch(value.channels));
@@ -178,7 +178,7 @@ class Network {
   // The first n random numbers of a stream, shared out in pairs: visit(first, count, numbers).
   template <class Visit>
   void fill(Index n, const Stream& numbers, MakeRow make, const Visit& visit) {
-    constexpr Index work = 20;          // multiply-adds that a pair takes the time of
+    constexpr Index work = 20;            // multiply-adds that a pair takes the time of
     constexpr Index pairs_at_once = 256;  // they stay in the first-level cache
     sharing_.template largest<T>((n + 1) / 2, 4 * pairs_at_once, (n + 1) / 2 * work, [&](int, Index pair, Index last, const auto& poll) {
       double made[2 * pairs_at_once];
