@@ -241,6 +241,7 @@ def test_mean_and_standard_error_are_those_of_the_draws() -> None:
     masses = each.sum(axis=1)
     assert np.asarray(typical) == pytest.approx((each[masses > 0] / masses[masses > 0, None]).mean(axis=0), rel=1e-12)
     assert typical.dead == kept.dead == (masses == 0).sum()
+    assert typical.draws == draws - typical.dead
 
 
 def test_float32_equals_float64_within_what_it_reports() -> None:
@@ -280,6 +281,72 @@ def test_images_windows_and_layers() -> None:
     assert 0 < cropped.lost < 1
     inner = ef.simulate(net, draws=4, inputs=images[:, None], channels=2, layer=4)
     assert inner.receptive_field.size == (7, 7)
+
+
+@pytest.mark.parametrize("channels", [7, 8, 64])
+def test_windows_far_in_the_padding(channels: int) -> None:
+    """Whole windows see nothing but zeros, many pixels beyond the map."""
+    convs = [
+        Conv(3, padding=1, channels=channels),
+        Conv(3, stride=5, padding=50, channels=channels),
+        Conv(21, padding=10, channels=channels),
+    ]
+    relu = ef.Activation("relu")
+    net = Stack([convs[0], relu, convs[1], relu, convs[2], relu, Conv(1, channels=channels)])
+    worst, alive = compare(net, (9, 9), (10, 10), 3, 3, threads=1)
+    assert worst < 1e-12
+    assert alive
+    far = Stack([Conv(3, padding=1, channels=channels), relu, Conv(3, dilation=300, padding=300, channels=channels), relu, Conv(1)])
+    assert compare(far, (40, 40), (20, 20), 3, 1)[0] < 1e-12
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("power", [-1074, -1030, -140, 140, 1020])
+def test_numbers_of_any_size(power: int, dtype: Any) -> None:
+    """Weights, inputs and factors far beyond the range of the dtype, subnormal ones too: ReLU networks only scale."""
+    net = ef.parse("conv3, relu, conv3")
+    weights = [np.ones((3, 3)), np.arange(9.0).reshape(3, 3)]
+    options: dict[str, Any] = {"draws": 1, "reduction": "signed", "dtype": dtype}
+    plain = ef.simulate(net, weights=weights, inputs=np.ones((5, 5)), **options)
+    for changed in (
+        ef.simulate(net, weights=weights, inputs=np.ldexp(np.ones((5, 5)), power), **options),
+        ef.simulate(net, weights=[np.ldexp(weights[0], power), weights[1]], inputs=np.ones((5, 5)), **options),
+        ef.simulate(
+            Stack([*list(net)[:1], ef.Scale(math.ldexp(1.0, power)), *list(net)[1:]]), weights=weights, inputs=np.ones((5, 5)), **options
+        ),
+    ):
+        assert np.array_equal(changed.image, plain.image)
+    drawn, grown = (
+        ef.simulate(Stack([Conv(3, variance_gain=g), ef.Activation("relu"), Conv(3)]), draws=5, dtype=dtype)
+        for g in (1.0, 2.0 ** (2 * (power // 4)))
+    )
+    assert np.array_equal(drawn.image, grown.image)
+    assert drawn.dead == grown.dead < 5
+
+
+def test_weights_are_for_the_whole_network_whichever_layer_is_asked() -> None:
+    weights = np.random.default_rng(0).normal(size=(2, 3, 3))
+    first = ef.simulate(ef.parse("conv3, relu, conv3"), weights=weights, layer=0, draws=1, reduction="signed")
+    assert np.asarray(first) == pytest.approx(weights[0], rel=1e-15)
+
+
+def test_large_windows() -> None:
+    """More taps than a max-pool may have."""
+    erf = ef.simulate(Stack([Conv(70_000)], ndim=1), draws=1)
+    assert erf.image.shape == (70_000,)
+    with pytest.raises(ValueError, match=r"layer 0 \(maxpool70000\): simulate\(\) takes max-pools of fewer than 65535 pixels"):
+        ef.simulate(Stack([ef.MaxPool(70_000)], ndim=1), draws=1)
+
+
+def test_kept_draws_come_from_an_executor_too() -> None:
+    net = ef.parse("(conv3, relu) * 3")
+    with ThreadPoolExecutor(2) as executor:
+        there = ef.simulate(net, draws=130, keep_draws=True, executor=executor)
+    assert np.array_equal(there.image, ef.simulate(net, draws=130, keep_draws=True).image)
+
+
+def test_one_draw_has_no_standard_error() -> None:
+    assert ef.simulate(ef.parse("conv3"), draws=1).stderr is None
 
 
 def test_dead_draws_are_counted() -> None:
@@ -348,6 +415,9 @@ ONE = ef.parse("conv3, relu, conv3")
         ({"input_size": 4}, ValueError, "the output is empty"),
         ({"unit": (9, 9), "input_size": 9}, ValueError, "unit (9, 9) lies outside the output map"),
         ({"threads": -1}, ValueError, "threads must be at least 0, got -1"),
+        ({"executor": 3}, TypeError, "executor must be a concurrent.futures.Executor, got int"),
+        ({"inputs": None}, TypeError, "inputs must be one of 'normal', 'uniform', 'constant' or images, got None"),
+        ({"weights": np.ones((2, 3, 3)), "channels": 2}, ValueError, "channels is for drawn weights"),
     ],
     ids=lambda value: str(next(iter(value))) if isinstance(value, dict) else "",
 )

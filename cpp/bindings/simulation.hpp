@@ -72,11 +72,11 @@ inline void check(const sim::Program& program, const sim::Operation& op) {
   if (op.kind == sim::Kind::sum || op.kind == sim::Kind::activation || op.kind == sim::Kind::dropout || op.kind == sim::Kind::scale) {
     require(within(out.rect, in.rect), "an operation must have its whole input");
   }
-  require(op.window.taps() < 65535, "a window must have fewer than 65535 taps");
+  require(op.kind != sim::Kind::maximum || op.window.taps() < 65535, "a max-pool must have fewer than 65535 taps");
 }
 
 // values: (channels, (row, column, height, width)); operations: (kind, in, out, ...), see `_core.pyi`.
-inline ReadProgram read_program(const py::list& values, const py::list& operations, const py::object& inputs, const std::string& reduction,
+inline ReadProgram read_program(const py::list& values, const py::list& operations, const py::object& inputs, Index input_exponent, const std::string& reduction,
                                 std::uint64_t seed, Index draws) {
   ReadProgram read;
   sim::Program& program = read.program;
@@ -97,10 +97,11 @@ inline ReadProgram read_program(const py::list& values, const py::list& operatio
     const sim::Value &from = program.values[op.in], &to = program.values[op.out];
     switch (op.kind) {
       case sim::Kind::convolution: {
-        require(fields.size() == 6, "a convolution must have six fields");
+        require(fields.size() == 7, "a convolution must have seven fields");
         op.window = read_window(fields[2]);
         op.groups = fields[3].cast<Index>();
         op.layer = fields[4].cast<std::uint32_t>();
+        op.exponent = fields[6].cast<Index>();
         require(op.groups >= 1, "groups must be at least 1");
         const auto weights = fields[5].cast<Array<double>>();
         const Index *k = op.window.kernel, in = from.channels / op.groups;
@@ -134,8 +135,9 @@ inline ReadProgram read_program(const py::list& values, const py::list& operatio
         require(op.number >= 0 && op.number < 1, "a rate must be at least 0 and below 1");
         break;
       case sim::Kind::scale:
-        require(fields.size() == 3, "a scale must have three fields");
+        require(fields.size() == 4, "a scale must have four fields");
         op.number = fields[2].cast<double>();
+        op.exponent = fields[3].cast<Index>();
         break;
       case sim::Kind::sum:
         require(fields.size() == 3, "a sum must have three fields");
@@ -155,16 +157,17 @@ inline ReadProgram read_program(const py::list& values, const py::list& operatio
   }
   program.reduction = named<sim::Reduction>(py::str(reduction), {{"signed", sim::Reduction::signed_sum}, {"abs", sim::Reduction::absolute}, {"square", sim::Reduction::square},
                                                             {"rms", sim::Reduction::rms}, {"positive", sim::Reduction::positive}});
+  program.input_exponent = input_exponent;
   program.seed = seed;
   return read;
 }
 
 // Returns (images [draws, rows, columns], exponents [draws], fates [draws]: 0 alive, 1 dead, 2 not finite, borders [draws], rounding).
 template <class T>
-py::tuple run_simulate(const py::list& values, const py::list& operations, const py::object& inputs, const std::string& reduction, std::uint64_t seed,
+py::tuple run_simulate(const py::list& values, const py::list& operations, const py::object& inputs, Index input_exponent, const std::string& reduction, std::uint64_t seed,
                        Index first, Index draws, int threads, Index memory_limit, py::object progress) {
   require(draws >= 1 && first >= 0 && first + draws <= Index{1} << 32, "draws must lie in [0, 2**32)");
-  const ReadProgram read = read_program(values, operations, inputs, reduction, seed, draws);
+  const ReadProgram read = read_program(values, operations, inputs, input_exponent, reduction, seed, draws);
   const Rect& rect = read.program.values.front().rect;
   Array<double> images({draws, rect.height, rect.width});
   double* out = images.mutable_data();
@@ -201,7 +204,7 @@ inline Array<double> run_random(std::uint64_t seed, std::uint32_t draw, std::uin
 
 inline void bind_simulation(py::module_& m) {
   const auto define = [&](const char* name, auto function) {
-    m.def(name, function, py::arg("values"), py::arg("operations"), py::arg("inputs"), py::arg("reduction"), py::arg("seed"), py::arg("first"),
+    m.def(name, function, py::arg("values"), py::arg("operations"), py::arg("inputs"), py::arg("input_exponent"), py::arg("reduction"), py::arg("seed"), py::arg("first"),
           py::arg("draws"), py::arg("threads"), py::arg("memory_limit"), py::arg("progress"));
   };
   define("simulate_f32", &run_simulate<float>);

@@ -116,14 +116,16 @@ class Synthesis:
 def synthesis(values: NDArray[np.complex128], weights: NDArray[np.float64], shape: _Pair, band: _Pair) -> Synthesis: ...
 
 # Random networks. values: (channels, (row, column, height, width)), the first the input and one for each operation. Operations:
-# ("convolution", value, window, groups, layer, standard deviations [kernel] or weights [draws or 1, out, in // groups, *kernel]),
+# ("convolution", value, window, groups, layer, standard deviations [kernel] or weights [draws or 1, out, in // groups, *kernel], their
+# power of two),
 # ("filter", value, window, taps [kernel], factors of its output [height, width] or None), ("maximum", value, window),
-# ("activation", value, name), ("dropout", value, rate, layer), ("scale", value, factor), ("sum", value, value). window: kernel, stride,
-# dilation, padding before. inputs: "normal", "uniform" or [draws or 1, channels, height, width].
+# ("activation", value, name), ("dropout", value, rate, layer), ("scale", value, factor, its power of two), ("sum", value, value).
+# window: kernel, stride, dilation, padding before. inputs: "normal", "uniform" or [draws or 1, channels, height, width].
 def simulate_f32(
     values: list[Any],
     operations: list[Any],
     inputs: str | NDArray[np.float64],
+    input_exponent: int,
     reduction: str,
     seed: int,
     first: int,
@@ -136,6 +138,7 @@ def simulate_f64(
     values: list[Any],
     operations: list[Any],
     inputs: str | NDArray[np.float64],
+    input_exponent: int,
     reduction: str,
     seed: int,
     first: int,

@@ -36,6 +36,7 @@ struct Operation {
   const double* shares = nullptr;  // [rows, columns] of the output rectangle: what a filter's sums are multiplied by, or null
   Function function{};
   double number = 0;               // rate of a dropout, or factor of a scale
+  Index exponent = 0;              // of weights, standard deviations and factors: a power of two beside them
 };
 
 // A map: its channels, and the rectangle of it that is computed.
@@ -50,6 +51,7 @@ struct Program {
   Filling filling = Filling::normal;
   const double* inputs = nullptr;  // [input_draws, channels, rows, columns] of the input's rectangle, where given
   Index input_draws = 1;
+  Index input_exponent = 0;
   std::uint64_t seed = 0;
   Reduction reduction = Reduction::square;
 };
@@ -60,7 +62,7 @@ struct Drawn {
   Index exponent = 0;
   Fate fate = Fate::dead;
   double border = 0;    // share of the energy g^2 that left through padding, of a chain
-  double rounding = 0;  // estimated error of the gradient, relative to its peak; of the first that is alive, where draw 0 is among them
+  double rounding = 0;  // estimated error of the gradient, relative to its peak; of a few draws, where draw 0 is among them
 };
 
 struct Request {

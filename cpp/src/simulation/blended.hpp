@@ -21,7 +21,7 @@ class Blended {
 
   // `weights` [to, from, kernel rows, columns]: of a convolution, its output and input channels.
   T forward(const Window& window, const T* weights, const Value& from, const Plane<T>& in, const Value& to, Plane<T>& out, const Sharing& sharing) {
-    pack(weights, window.taps(), to.channels, from.channels, true);
+    pack(weights, window.taps(), to.channels, from.channels, true, sharing);
     return rows(window, from.channels, to.channels, to.rect, out, sharing, [&](Index y, std::vector<PixelTap<T>>& list, const auto& blend) {
       list.clear();
       for (Index a = 0; a < window.kernel[0]; ++a) {
@@ -38,7 +38,7 @@ class Blended {
 
   // `gradient` of `from`, the layer's output; fills `full`, the whole rectangle that it reaches.
   T backward(const Window& window, const T* weights, const Value& from, const Plane<T>& gradient, const Value& full, Plane<T>& out, const Sharing& sharing) {
-    pack(weights, window.taps(), from.channels, full.channels, false);
+    pack(weights, window.taps(), from.channels, full.channels, false, sharing);
     const Index s = window.stride[1];
     return rows(window, from.channels, full.channels, full.rect, out, sharing, [&](Index y, std::vector<PixelTap<T>>& list, const auto& blend) {
       for (Index f = 0; f < std::min(s, full.rect.width); ++f) {
@@ -64,17 +64,22 @@ class Blended {
   const T* panel(Index tap) const { return panels_.data() + tap * panel_size_; }
 
   // panels_ [taps, channels read, pitch of the channels written], from [out, in, taps].
-  void pack(const T* weights, Index taps, Index out, Index in, bool forward) {
+  void pack(const T* weights, Index taps, Index out, Index in, bool forward, const Sharing& sharing) {
     const Index read = forward ? in : out, written = forward ? out : in, pitch = layout_.pitch(written);
     panel_size_ = read * pitch;
     panels_.assign(static_cast<std::size_t>(taps * panel_size_), T(0));
-    for (Index o = 0; o < out; ++o) {
-      for (Index i = 0; i < in; ++i) {
-        for (Index t = 0; t < taps; ++t) {
-          panels_[static_cast<std::size_t>(t * panel_size_ + (forward ? i * pitch + o : o * pitch + i))] = weights[(o * in + i) * taps + t];
+    constexpr Index work = 8;  // multiply-adds that a weight takes the time of
+    sharing.template largest<T>(out, 16, out * in * taps * work, [&](int, Index first, Index last, const auto& poll) {
+      for (Index o = first; o < last; ++o) {
+        const T* from = weights + o * in * taps;
+        T* to = panels_.data() + (forward ? o : o * pitch);
+        for (Index i = 0; i < in; ++i) {
+          for (Index t = 0; t < taps; ++t) to[t * panel_size_ + i * (forward ? pitch : 1)] = *from++;
         }
+        if (!poll(in * taps * work)) break;
       }
-    }
+      return T(0);
+    });
   }
 
   // make(y, list, blend) for each row of `rect`, shared out; returns the peak. blend(list, step between the pixels read, first pixel

@@ -7,6 +7,7 @@
 
 #include "erffast/plane.hpp"
 #include "erffast/simulate.hpp"
+#include "sharing.hpp"
 #include "simulation/layout.hpp"
 
 namespace erffast::simulation {
@@ -18,16 +19,19 @@ class Chosen {
   explicit Chosen(const Layout<T>& layout) : layout_(layout) {}
 
   // Into `out`, zeros before; padding is never chosen.
-  void forward(const Window& window, const Value& from, const Plane<T>& in, const Value& to, Plane<T>& out) {
-    taps_.resize(static_cast<std::size_t>(to.channels * to.rect.height * to.rect.width));
-    const Index step = layout_.step(to.channels);
-    std::uint16_t* tap = taps_.data();
-    for (Index c = 0; c < to.channels; ++c) {
-      for (Index y = 0; y < to.rect.height; ++y) {
+  void forward(const Window& window, const Value& from, const Plane<T>& in, const Value& to, Plane<T>& out, const Sharing& sharing) {
+    const Index step = layout_.step(to.channels), width = to.rect.width, rows = to.channels * to.rect.height, work = width * window.taps();
+    taps_.resize(static_cast<std::size_t>(rows * width));
+    sharing.template largest<T>(rows, 8, rows * work, [&](int, Index first, Index last, const auto& poll) {
+      for (Index r = first; r < last; ++r) {
+        const Index c = r / to.rect.height, y = r % to.rect.height;
         T* row = layout_.row(out, c, y);
-        for (Index x = 0; x < to.rect.width; ++x, ++tap) row[x * step] = largest(window, from, in, c, to.rect.y0 + y, to.rect.x0 + x, *tap);
+        std::uint16_t* tap = taps_.data() + r * width;
+        for (Index x = 0; x < width; ++x) row[x * step] = largest(window, from, in, c, to.rect.y0 + y, to.rect.x0 + x, tap[x]);
+        if (!poll(work)) break;
       }
-    }
+      return T(0);
+    });
   }
 
   // Adds the `gradient` of the output to that of the input.

@@ -23,45 +23,13 @@
 #include "simulation/layout.hpp"
 #include "simulation/maximum.hpp"
 #include "simulation/pooled.hpp"
+#include "simulation/reduction.hpp"
+#include "simulation/scaled.hpp"
 
 namespace erffast::simulation {
 
-// Peaks within 2**-span to 2**span are left as they are.
-template <class T>
-inline constexpr int span = sizeof(T) == 8 ? 300 : 30;
-
 // The unit's gradient of a second answer, to compare with that of 1: sums are rounded otherwise. In both precisions.
 inline constexpr float other_start = 0x1.6a09e6p-1f;
-
-// An image with a power of two.
-template <class T>
-struct Scaled {
-  Plane<T> plane;
-  Index exponent = 0;
-  bool present = false;
-};
-
-template <class T>
-void multiply(Plane<T>& plane, T factor) {
-  for (Index c = 0; c < plane.channels(); ++c) {
-    for (Index y = 0; y < plane.rect().height; ++y) {
-      T* row = plane.row(c, y);
-      for (Index x = 0; x < plane.rect().width; ++x) row[x] *= factor;
-    }
-  }
-}
-
-// Multiplies every channel by an image [rows, columns] of the value's rectangle.
-template <class T>
-void multiply(Plane<T>& plane, const Layout<T>& layout, const Value& value, const double* image) {
-  const Index step = layout.step(value.channels);
-  for (Index c = 0; c < value.channels; ++c) {
-    for (Index y = 0; y < value.rect.height; ++y) {
-      T* row = layout.row(plane, c, y);
-      for (Index x = 0; x < value.rect.width; ++x) row[x * step] = static_cast<T>(row[x * step] * image[y * value.rect.width + x]);
-    }
-  }
-}
 
 // From here on the channels of a pixel are put side by side: a line of 64 bytes is then half full at least.
 inline constexpr Index many_channels = 8;
@@ -76,25 +44,41 @@ inline bool side_by_side(const Program& program) {
   return most >= many_channels;
 }
 
-inline bool same(const Rect& a, const Rect& b) { return a.y0 == b.y0 && a.x0 == b.x0 && a.height == b.height && a.width == b.width; }
+// Columns of padding that the first or last window of an output rectangle reads.
+inline Index overhang(const Program& program, const Operation& op) {
+  const Rect &in = program.values[op.in].rect, &out = program.values[op.out].rect;
+  const Window& w = op.window;
+  const Index first = w.stride[1] * out.x0 - w.before[1], last = w.stride[1] * (out.x0 + out.width - 1) + w.dilation[1] * (w.kernel[1] - 1) - w.before[1];
+  return std::max<Index>({0, in.x0 - first, last - (in.x0 + in.width - 1)});
+}
+
+// Zero columns that every plane must have at each side. Windows of channels side by side read the padding where it is; others read
+// columns sorted by the stride.
+template <class T>
+Index margin_of(const Program& program, const Layout<T>& layout) {
+  Index margin = 1, widest = 1;
+  for (const Value& value : program.values) widest = std::max(widest, layout.pitch(value.channels));
+  for (const Operation& op : program.operations) {
+    const Index beyond = overhang(program, op);
+    margin = std::max({margin, BackwardStep<T>::margin(run_of<T>(op.window)), layout.channels_last() ? beyond + 1 : ForwardStep<T>::margin(op.window, beyond)});
+  }
+  return margin * widest;
+}
 
 template <class T>
 class Network {
  public:
   Network(const Program& program, Index limit, const Sharing& sharing)
-      : program_(program), limit_(limit), sharing_(sharing), kernels_(kernels_of<T>(kernel_table())), random_(*kernel_table().random),
-        layout_(side_by_side(program)), blended_(layout_), pooled_(layout_), values_(program.values.size()), gradients_(program.values.size()),
-        readers_(program.values.size()), steps_(program.operations.size(), Step(layout_)), scratch_(static_cast<std::size_t>(sharing.size())) {
-    Index widest = 1;
-    for (const Value& value : program.values) widest = std::max(widest, layout_.pitch(value.channels));
+      : program_(program), sharing_(sharing), kernels_(kernels_of<T>(kernel_table())), random_(*kernel_table().random),
+        layout_(side_by_side(program)), planes_(margin_of<T>(program, layout_), limit), blended_(layout_), pooled_(layout_),
+        values_(program.values.size()), gradients_(program.values.size()), readers_(program.values.size()),
+        steps_(program.operations.size(), Step(layout_)), scratch_(static_cast<std::size_t>(sharing.size())) {
     for (std::size_t i = 0; i < program.operations.size(); ++i) {
       const Operation& op = program.operations[i];
       ++readers_[op.in];
       if (op.kind == Kind::sum) ++readers_[op.other];
       if (op.kind == Kind::activation || op.kind == Kind::maximum || op.kind == Kind::dropout) gated_ = i + 1;
-      margin_ = std::max({margin_, BackwardStep<T>::margin(run_of<T>(op.window)), ForwardStep<T>::margin(op.window, overhang(op))});
     }
-    margin_ *= widest;
   }
 
   // Draw number `draw`, the `index`th of this call; `image` [rows, columns] of the input's rectangle.
@@ -102,9 +86,9 @@ class Network {
     draw_ = draw;
     index_ = index;
     if (!gradient(T(1))) return {0, Fate::not_finite};
-    Drawn drawn = reduce(image);
+    Drawn drawn = reduce(gradients_[0], layout_, program_.values[0], program_.reduction, image);
     drawn.border = -std::expm1(kept_);
-    release(gradients_[0]);
+    planes_.release(gradients_[0]);
     sharing_.monitor().add_done(static_cast<Index>(program_.operations.size()));
     return drawn;
   }
@@ -120,9 +104,9 @@ class Network {
     nudged_ = false;
     Scaled<T> other = std::move(gradients_[0]);
     gradients_[0].present = false;
-    const double far = finite && gradient(T(1)) && gradients_[0].present ? distance(gradients_[0], other) : 0.0;
-    release(gradients_[0]);
-    release(other);
+    const double far = finite && gradient(T(1)) && gradients_[0].present ? distance(gradients_[0], other, static_cast<double>(other_start)) : 0.0;
+    planes_.release(gradients_[0]);
+    planes_.release(other);
     return far;
   }
 
@@ -135,14 +119,6 @@ class Network {
     Chosen<T> chosen;
   };
 
-  // Columns of padding that the first or last window of the output rectangle reads.
-  Index overhang(const Operation& op) const {
-    const Rect &in = program_.values[op.in].rect, &out = program_.values[op.out].rect;
-    const Window& w = op.window;
-    const Index first = w.stride[1] * out.x0 - w.before[1], last = w.stride[1] * (out.x0 + out.width - 1) + w.dilation[1] * (w.kernel[1] - 1) - w.before[1];
-    return std::max<Index>({0, in.x0 - first, last - (in.x0 + in.width - 1)});
-  }
-
   Stream stream(const Operation* op, Purpose purpose) const {
     return {program_.seed, static_cast<std::uint32_t>(draw_), op == nullptr ? 0 : op->layer, purpose};
   }
@@ -152,7 +128,7 @@ class Network {
     const Index out = program_.values[op.out].channels, in = program_.values[op.in].channels / op.groups, taps = op.window.taps();
     const Index n = out * in * taps;
     step.weights.resize(static_cast<std::size_t>(n));
-    step.exponent = 0;
+    step.exponent = op.exponent;
     T* weights = step.weights.data();
     if (op.weights == nullptr) {
       fill(n, stream(&op, Purpose::weight), random_.normals, [&](Index first, Index count, const double* normals) {
@@ -162,12 +138,18 @@ class Network {
       return nudge(step.weights);
     }
     const double* from = op.weights + (op.weight_draws == 1 ? 0 : index_ * n);
-    double peak = 0;
-    for (Index i = 0; i < n; ++i) peak = std::max(peak, std::abs(from[i]));
-    const int e = std::ilogb(peak > 0 ? peak : 1.0);
-    for (Index i = 0; i < n; ++i) weights[i] = static_cast<T>(std::ldexp(from[i], -e));
-    step.exponent = e;
+    const int e = excess(from, n);
+    const double factor = std::ldexp(1.0, -e);
+    for (Index i = 0; i < n; ++i) weights[i] = static_cast<T>(from[i] * factor);
+    step.exponent += e;
     nudge(step.weights);
+  }
+
+  // The power of two to take out of numbers whose peak is far from 1, so that they are normal numbers of any dtype; else 0.
+  int excess(const double* numbers, Index n) const {
+    const double peak = kernels_of<double>(kernel_table()).max_abs(numbers, n);
+    const int e = peak > 0 ? std::ilogb(peak) : 0;
+    return std::abs(e) <= span<T> / 2 ? 0 : e;
   }
 
   void nudge(std::vector<T>& weights) const {
@@ -200,30 +182,35 @@ class Network {
       const Operation& op = program_.operations[i];
       if (!forward(op, steps_[i])) return false;
     }
-    for (Scaled<T>& value : values_) release(value);
+    for (Scaled<T>& value : values_) planes_.release(value);
     return true;
   }
 
   void make_input() {
     Scaled<T>& input = values_[0];
     const Value& value = program_.values[0];
-    input = {zeros(value), 0, true};
+    input = {planes_.zeros(layout_.planes(value), layout_.rect(value)), 0, true};
     const Index n = value.channels * value.rect.height * value.rect.width;
-    const auto set = [&](Index first, Index count, const double* numbers) { set_pixels(value, input.plane, first, count, numbers); };
+    const auto set = [&](Index first, Index count, const double* numbers) { set_pixels(value, input.plane, first, count, numbers, 1.0); };
     switch (program_.filling) {
       case Filling::normal: return fill(n, stream(nullptr, Purpose::input), random_.normals, set);
       case Filling::uniform: return fill(n, stream(nullptr, Purpose::input), random_.uniforms, set);
-      case Filling::given: return set(0, n, program_.inputs + (program_.input_draws == 1 ? 0 : index_ * n));
+      case Filling::given: {
+        const double* given = program_.inputs + (program_.input_draws == 1 ? 0 : index_ * n);
+        const int e = excess(given, n);
+        set_pixels(value, input.plane, 0, n, given, std::ldexp(1.0, -e));
+        input.exponent = program_.input_exponent + e;
+      }
     }
   }
 
   // Pixels [first, first + n) of a map, counted along its rows, its columns of rows and its channels.
-  void set_pixels(const Value& value, Plane<T>& plane, Index first, Index n, const double* numbers) {
+  void set_pixels(const Value& value, Plane<T>& plane, Index first, Index n, const double* numbers, double factor) {
     const Index width = value.rect.width, height = value.rect.height, step = layout_.step(value.channels);
     for (const Index end = first + n; first < end;) {
       const Index row = first / width, x = first % width, count = std::min(end - first, width - x);
       T* to = layout_.row(plane, row / height, row % height) + x * step;
-      for (Index i = 0; i < count; ++i) to[i * step] = static_cast<T>(numbers[i]);
+      for (Index i = 0; i < count; ++i) to[i * step] = static_cast<T>(numbers[i] * factor);
       first += count;
       numbers += count;
     }
@@ -236,25 +223,25 @@ class Network {
     switch (op.kind) {
       case Kind::convolution: {
         make_weights(op, step);
-        windowed(op, step);
+        if (!windowed(op, step)) return false;
         break;
       }
       case Kind::filter: {
         make_taps(op, step);
-        windowed(op, step);
+        if (!windowed(op, step)) return false;
         if (op.shares != nullptr) multiply(out.plane, layout_, to, op.shares);
         break;
       }
       case Kind::maximum: {
-        out = {zeros(to), values_[op.in].exponent, true};
-        step.chosen.forward(op.window, program_.values[op.in], values_[op.in].plane, to, out.plane);
+        out = {planes_.zeros(layout_.planes(to), layout_.rect(to)), values_[op.in].exponent, true};
+        step.chosen.forward(op.window, program_.values[op.in], values_[op.in].plane, to, out.plane, sharing_);
         break;
       }
       case Kind::activation: {
         out = taken(op.in);
-        fit(out.plane, layout_.rect(to));
+        planes_.fit(out.plane, layout_.rect(to));
         if (!scale_free(op.function) && out.exponent != 0) {
-          multiply(out.plane, static_cast<T>(std::ldexp(1.0, static_cast<int>(std::clamp<Index>(out.exponent, -2000, 2000)))));
+          multiply(out.plane, power_of_two<T>(out.exponent));
           out.exponent = 0;
           if (!std::isfinite(largest(out.plane))) return false;
         }
@@ -263,21 +250,20 @@ class Network {
       }
       case Kind::dropout: {
         out = taken(op.in);
-        fit(out.plane, layout_.rect(to));
+        planes_.fit(out.plane, layout_.rect(to));
         make_mask(op, out.plane, step.gate);
         break;
       }
       case Kind::scale: {
         out = taken(op.in);
-        fit(out.plane, layout_.rect(to));
-        int e;
-        multiply(out.plane, static_cast<T>(std::frexp(op.number, &e)));
-        out.exponent += e;
+        planes_.fit(out.plane, layout_.rect(to));
+        multiply(out.plane, static_cast<T>(op.number));
+        out.exponent += op.exponent;
         break;
       }
       case Kind::sum: {
         out = taken(op.in);
-        fit(out.plane, layout_.rect(to));
+        planes_.fit(out.plane, layout_.rect(to));
         add(out, values_[op.other]);
         read(op.other);
         break;
@@ -287,22 +273,24 @@ class Network {
     return true;
   }
 
-  void windowed(const Operation& op, const Step& step) {
+  // Returns whether all is finite.
+  bool windowed(const Operation& op, const Step& step) {
     const Value &from = program_.values[op.in], &to = program_.values[op.out];
     const Scaled<T>& in = values_[op.in];
     Scaled<T>& out = values_[op.out];
-    out = {spare(), in.exponent + step.exponent, true};
+    out = {planes_.spare(), in.exponent + step.exponent, true};
     T peak;
     if (layout_.channels_last()) {
-      out.plane.reshape(1, layout_.rect(to), margin_, limit_);
+      out.plane.reshape(1, layout_.rect(to), planes_.margin(), planes_.limit());
       peak = op.kind == Kind::convolution ? blended_.forward(op.window, step.weights.data(), from, in.plane, to, out.plane, sharing_)
                                           : pooled_.forward(op.window, step.weights.data(), from, in.plane, to, out.plane, sharing_);
     } else {
       forward_.take(op.window, joined(op), step.weights.data());
-      peak = forward_.run(in.plane, to.rect, out.plane, margin_, limit_, sharing_);
-      fit(out.plane, to.rect);
+      peak = forward_.run(in.plane, to.rect, out.plane, planes_.margin(), planes_.limit(), sharing_);
+      planes_.fit(out.plane, to.rect);
     }
     tame(out, peak);
+    return std::isfinite(peak);
   }
 
   Joined joined(const Operation& op) const {
@@ -335,12 +323,12 @@ class Network {
       values_[value].present = false;
       return {std::move(values_[value].plane), values_[value].exponent, true};
     }
-    return {copied(values_[value].plane), values_[value].exponent, true};
+    return {planes_.copied(values_[value].plane), values_[value].exponent, true};
   }
 
   // An operation has read a value: the last one gives its memory back.
   void read(std::size_t value) {
-    if (--left_[value] == 0) release(values_[value]);
+    if (--left_[value] == 0) planes_.release(values_[value]);
   }
 
   // ---------------------------------------------------------------------------------------------- backward
@@ -355,32 +343,14 @@ class Network {
   void backward(T start) {
     const std::size_t last = program_.values.size() - 1;
     const Value& unit = program_.values[last];
-    gradients_[last] = {zeros(unit), 0, true};
+    gradients_[last] = {planes_.zeros(layout_.planes(unit), layout_.rect(unit)), 0, true};
     gradients_[last].plane.row(0, 0)[0] = start;
     for (std::size_t i = program_.operations.size(); i-- > 0;) {
       const Operation& op = program_.operations[i];
       Scaled<T>& above = gradients_[op.out];
       if (above.present) backward(op, steps_[i], above, i >= gated_);
-      release(above);
+      planes_.release(above);
     }
-  }
-
-  // The largest difference of two answers, relative to the peak of the first.
-  double distance(const Scaled<T>& one, const Scaled<T>& other) const {
-    const double factor = std::ldexp(1.0, static_cast<int>(std::clamp<Index>(other.exponent - one.exponent, -2000, 2000))) / static_cast<double>(other_start);
-    const Rect& r = one.plane.rect();  // all numbers of both, whatever their layout
-    double furthest = 0, peak = 0;
-    for (Index c = 0; c < one.plane.channels(); ++c) {
-      for (Index y = 0; y < r.height; ++y) {
-        const T *a = one.plane.row(c, y), *b = other.present ? other.plane.row(c, y) : nullptr;
-        for (Index x = 0; x < r.width; ++x) {
-          const double v = static_cast<double>(a[x]);
-          peak = std::max(peak, std::abs(v));
-          furthest = std::max(furthest, std::abs(v - (b == nullptr ? 0.0 : static_cast<double>(b[x]) * factor)));
-        }
-      }
-    }
-    return std::max(furthest / peak, static_cast<double>(std::numeric_limits<T>::epsilon()));
   }
 
   // `fresh`: the way forward ended before this operation.
@@ -395,7 +365,7 @@ class Network {
         return spread(op, step, above);
       case Kind::maximum: {
         const Value& in = program_.values[op.in];
-        Scaled<T> below{zeros(in), above.exponent, true};
+        Scaled<T> below{planes_.zeros(layout_.planes(in), layout_.rect(in)), above.exponent, true};
         step.chosen.backward(op.window, program_.values[op.out], above.plane, in, below.plane);
         return receive(op.in, below);
       }
@@ -404,13 +374,12 @@ class Network {
         step.gate.apply(above.plane);
         return receive(op.in, above);
       case Kind::scale: {
-        int e;
-        multiply(above.plane, static_cast<T>(std::frexp(op.number, &e)));
-        above.exponent += e;
+        multiply(above.plane, static_cast<T>(op.number));
+        above.exponent += op.exponent;
         return receive(op.in, above);
       }
       case Kind::sum: {
-        Scaled<T> other{copied(above.plane), above.exponent, true};
+        Scaled<T> other{planes_.copied(above.plane), above.exponent, true};
         receive(op.other, other);
         return receive(op.in, above);
       }
@@ -419,11 +388,11 @@ class Network {
 
   // Through a convolution or a filter.
   void spread(const Operation& op, const Step& step, const Scaled<T>& above) {
-    Scaled<T> below{spare(), above.exponent + step.exponent, true};
+    Scaled<T> below{planes_.spare(), above.exponent + step.exponent, true};
     const T peak = layout_.channels_last() ? spread_pixels(op, step, above.plane, below.plane) : spread_planes(op, step, above.plane, below.plane);
     tame(below, peak);
-    if (peak > 0) return receive(op.in, below);
-    release(below);
+    if (peak != 0) return receive(op.in, below);
+    planes_.release(below);
   }
 
   T spread_planes(const Operation& op, const Step& step, const Plane<T>& above, Plane<T>& below) {
@@ -433,7 +402,7 @@ class Network {
     run.channels_in = channels.out == 0 ? 1 : channels.in / channels.groups;
     run.groups = channels.groups;
     const BackwardStep<T> back(run, step.weights.data(), above, kernels_);
-    below.reshape(back.channels(), back.full_rect(), margin_, limit_);
+    below.reshape(back.channels(), back.full_rect(), planes_.margin(), planes_.limit());
     return sharing_.template largest<T>(back.channels() * below.rect().height, 8, back.work(), [&](int thread, Index first, Index last, const auto& poll) {
       return back.rows(below, first, last, scratch_[static_cast<std::size_t>(thread)], poll);
     });
@@ -446,7 +415,7 @@ class Network {
     full.rect = {from.rect.y0 * w.stride[0] - w.before[0], from.rect.x0 * w.stride[1] - w.before[1],
                  w.stride[0] * (from.rect.height - 1) + w.dilation[0] * (w.kernel[0] - 1) + 1,
                  w.stride[1] * (from.rect.width - 1) + w.dilation[1] * (w.kernel[1] - 1) + 1};
-    below.reshape(1, layout_.rect(full), margin_, limit_);
+    below.reshape(1, layout_.rect(full), planes_.margin(), planes_.limit());
     return op.kind == Kind::convolution ? blended_.backward(w, step.weights.data(), from, above, full, below, sharing_)
                                         : pooled_.backward(w, step.weights.data(), from, above, full, below, sharing_);
   }
@@ -459,11 +428,11 @@ class Network {
     if (!sum.present) {
       sum = std::move(gradient);
       gradient.present = false;
-      return fit(sum.plane, rect);
+      return planes_.fit(sum.plane, rect);
     }
-    fit(gradient.plane, rect);
+    planes_.fit(gradient.plane, rect);
     add(sum, gradient);
-    release(gradient);
+    planes_.release(gradient);
   }
 
   // What of a gradient lies outside a rectangle was lost at the border of a map.
@@ -483,163 +452,12 @@ class Network {
     if (all > 0) kept_ += std::log(inside / all);
   }
 
-  Drawn reduce(double* image) {
-    Scaled<T>& gradient = gradients_[0];
-    const Rect& r = program_.values[0].rect;
-    const Index n = r.height * r.width;
-    std::fill_n(image, n, 0.0);
-    const T peak = gradient.present ? largest(gradient.plane) : T(0);
-    if (!std::isfinite(peak)) return {0, Fate::not_finite};
-    if (peak == 0) return {0, Fate::dead};
-    const int e = std::ilogb(peak) + 1;
-    const double factor = std::ldexp(1.0, -e);
-    const Index channels = program_.values[0].channels, step = layout_.step(channels);
-    for (Index c = 0; c < channels; ++c) {
-      for (Index y = 0; y < r.height; ++y) {
-        const T* row = layout_.row(gradient.plane, c, y);
-        double* sums = image + y * r.width;
-        with_reduction(program_.reduction, [&](const auto& reduced) {
-          for (Index x = 0; x < r.width; ++x) sums[x] += reduced(static_cast<double>(row[x * step]) * factor);
-        });
-      }
-    }
-    if (program_.reduction == Reduction::rms) {
-      for (Index i = 0; i < n; ++i) image[i] = std::sqrt(image[i]);
-    }
-    return normalised(image, n, (gradient.exponent + e) * (program_.reduction == Reduction::square ? 2 : 1));
-  }
-
-  // visit(what a channel's gradient adds to its pixel)
-  template <class Visit>
-  static void with_reduction(Reduction reduction, const Visit& visit) {
-    switch (reduction) {
-      case Reduction::signed_sum: return visit([](double g) { return g; });
-      case Reduction::absolute: return visit([](double g) { return std::abs(g); });
-      case Reduction::positive: return visit([](double g) { return g > 0 ? g : 0.0; });
-      default: return visit([](double g) { return g * g; });
-    }
-  }
-
-  // Brings the largest of n pixels to [0.5, 1).
-  static Drawn normalised(double* image, Index n, Index exponent) {
-    const double peak = kernels_of<double>(kernel_table()).max_abs(image, n);
-    if (peak == 0) return {0, Fate::dead};  // of positive parts, or of sums that cancel
-    const int e = std::ilogb(peak) + 1;
-    const double factor = std::ldexp(1.0, -e);
-    for (Index i = 0; i < n; ++i) image[i] *= factor;
-    return {exponent + e, Fate::alive};
-  }
-
-  // ---------------------------------------------------------------------------------------------- planes
-  Plane<T> spare() {
-    if (spares_.empty()) return Plane<T>();
-    Plane<T> plane = std::move(spares_.back());
-    spares_.pop_back();
-    return plane;
-  }
-
-  void release(Scaled<T>& scaled) {
-    if (scaled.present) spares_.push_back(std::move(scaled.plane));
-    scaled.present = false;
-  }
-
-  Plane<T> plane(Index channels, const Rect& rect) {
-    Plane<T> plane = spare();
-    plane.reshape(channels, rect, margin_, limit_);
-    return plane;
-  }
-
-  Plane<T> zeros(const Value& value) { return zeros(layout_.planes(value), layout_.rect(value)); }
-
-  Plane<T> zeros(Index channels, const Rect& rect) {
-    Plane<T> zero = plane(channels, rect);
-    for (Index c = 0; c < channels; ++c) {
-      for (Index y = 0; y < rect.height; ++y) std::fill_n(zero.row(c, y) - margin_, rect.width + 2 * margin_ + overrun, T(0));
-    }
-    return zero;
-  }
-
-  Plane<T> copied(const Plane<T>& from) {
-    Plane<T> copy = plane(from.channels(), from.rect());
-    for (Index c = 0; c < from.channels(); ++c) {
-      for (Index y = 0; y < from.rect().height; ++y) std::copy_n(from.row(c, y), from.rect().width, copy.row(c, y));
-    }
-    clear_margins(copy);
-    return copy;
-  }
-
-  static void clear_margins(Plane<T>& plane) {
-    for (Index c = 0; c < plane.channels(); ++c) {
-      for (Index y = 0; y < plane.rect().height; ++y) plane.clear_margins(c, y);
-    }
-  }
-
-  // Cuts a plane to a rectangle, or fills it up with zeros.
-  void fit(Plane<T>& plane, const Rect& to) {
-    const Rect from = plane.rect();
-    if (same(from, to)) return;
-    const Index y0 = to.y0 - from.y0, x0 = to.x0 - from.x0;
-    if (y0 >= 0 && x0 >= 0 && y0 + to.height <= from.height && x0 + to.width <= from.width) {
-      return plane.crop(y0, y0 + to.height, x0, x0 + to.width);
-    }
-    Scaled<T> old{std::move(plane), 0, true};
-    plane = zeros(old.plane.channels(), to);
-    add_rows(plane, old.plane, T(1));
-    release(old);
-  }
-
-  // sum += factor * term where both are.
-  static void add_rows(Plane<T>& sum, const Plane<T>& term, T factor) {
-    const Rect &s = sum.rect(), &t = term.rect();
-    const Index x0 = std::max(s.x0, t.x0), n = std::min(s.x0 + s.width, t.x0 + t.width) - x0;
-    for (Index c = 0; c < sum.channels(); ++c) {
-      for (Index y = std::max(s.y0, t.y0); y < std::min(s.y0 + s.height, t.y0 + t.height); ++y) {
-        T* to = sum.row(c, y - s.y0) + (x0 - s.x0);
-        const T* from = term.row(c, y - t.y0) + (x0 - t.x0);
-        for (Index x = 0; x < n; ++x) to[x] += factor * from[x];
-      }
-    }
-  }
-
-  // At the larger of the two scales.
-  void add(Scaled<T>& sum, const Scaled<T>& term) {
-    const Index e = std::max(sum.exponent, term.exponent);
-    if (sum.exponent < e) multiply(sum.plane, power(sum.exponent - e));
-    sum.exponent = e;
-    add_rows(sum.plane, term.plane, power(term.exponent - e));
-  }
-
-  static T power(Index exponent) { return static_cast<T>(std::ldexp(1.0, static_cast<int>(std::max<Index>(exponent, -2000)))); }
-
-  void tame(Scaled<T>& scaled, T peak) {
-    if (peak == 0 || std::abs(std::ilogb(peak)) <= span<T>) return;
-    const int e = std::ilogb(peak);
-    multiply(scaled.plane, power(-e));
-    scaled.exponent += e;
-  }
-
-  T largest(const Plane<T>& plane) const {
-    T peak = 0;
-    for (Index c = 0; c < plane.channels(); ++c) {
-      for (Index y = 0; y < plane.rect().height; ++y) {
-        const T* row = plane.row(c, y);
-        const Index width = plane.rect().width;
-        peak = std::max(peak, kernels_.max_abs(row, width));
-        if (std::isfinite(kernels_.sum(row, width))) continue;
-        for (Index x = 0; x < width; ++x) {  // not a number stays one
-          if (row[x] != row[x]) return row[x];
-        }
-      }
-    }
-    return peak;
-  }
-
   const Program& program_;
-  Index limit_;
   Sharing sharing_;
   const Kernels<T>& kernels_;
   const RandomKernels& random_;
   Layout<T> layout_;
+  Planes<T> planes_;
   Blended<T> blended_;
   Pooled<T> pooled_;
   ForwardStep<T> forward_;
@@ -647,9 +465,8 @@ class Network {
   std::vector<int> readers_, left_;
   std::vector<Step> steps_;
   std::vector<typename BackwardStep<T>::Scratch> scratch_;
-  std::vector<Plane<T>> spares_;
   std::size_t gated_ = 0;  // operations before the end of the last gate: those above need no values
-  Index margin_ = 1, draw_ = 0, index_ = 0;
+  Index draw_ = 0, index_ = 0;
   bool nudged_ = false;
   double kept_ = 0;  // logarithm of the share of the energy that no border took
 };

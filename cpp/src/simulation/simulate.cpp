@@ -1,11 +1,27 @@
 #include "erffast/simulate.hpp"
 
-#include <algorithm>
-
 #include "sharing.hpp"
 #include "simulation/network.hpp"
 
 namespace erffast::simulation {
+
+namespace {
+
+// One draw in sixteen is computed again, by all threads; at least one that is alive.
+template <class T>
+void check_rounding(const Program& program, const Request& request, std::vector<Drawn>& drawn, Monitor& monitor) {
+  Team team(request.threads);
+  Network<T> network(program, request.memory_limit, Sharing(&team, monitor, true));
+  Index left = (request.draws + 15) / 16;
+  for (Index d = 0; d < request.draws && left > 0; ++d) {
+    Drawn& draw = drawn[static_cast<std::size_t>(d)];
+    if (draw.fate != Fate::alive) continue;
+    draw.rounding = network.rounding(request.first + d, d);
+    --left;
+  }
+}
+
+}  // namespace
 
 template <class T>
 std::vector<Drawn> simulate(const Program& program, const Request& request, double* images, Monitor& monitor) {
@@ -19,12 +35,7 @@ std::vector<Drawn> simulate(const Program& program, const Request& request, doub
       drawn[static_cast<std::size_t>(d)] = network.run(request.first + d, d, images + d * rect.height * rect.width);
     }
   });
-  const auto alive = std::find_if(drawn.begin(), drawn.end(), [](const Drawn& draw) { return draw.fate == Fate::alive; });
-  if (request.first == 0 && alive != drawn.end()) {
-    Team team(request.threads);
-    const Index d = alive - drawn.begin();
-    alive->rounding = Network<T>(program, request.memory_limit, Sharing(&team, monitor, true)).rounding(d, d);
-  }
+  if (request.first == 0) check_rounding<T>(program, request, drawn, monitor);
   return drawn;
 }
 

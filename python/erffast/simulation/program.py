@@ -14,6 +14,8 @@ from ..layers import Activation, AvgPool, Conv, Dropout, Layer, MaxPool, Norm, R
 from ..places import Place, WindowRun
 from ..pooling import divisor_scales
 
+MANY_CHANNELS = 8  # as in the engine, cpp/src/simulation/network.hpp
+MOST_CHOICES = 2**16 - 1  # the engine keeps the pixel that a window chose in 16 bits
 Rect = tuple[tuple[int, ...], tuple[int, ...]]  # first and last pixel along each axis
 
 
@@ -57,6 +59,41 @@ class Program:
     def convolutions(self) -> list[Made]:
         """In forward order."""
         return [made for made in self.operations if isinstance(made.layer, Conv)]
+
+    def weights_of(self, made: Made) -> int:
+        """Numbers of the weights of a convolution."""
+        assert isinstance(made.layer, Conv)
+        return made.channels * (self.channels_of(made.reads[0]) // made.layer.groups) * math.prod(made.layer.geometry(self.ndim)[0])
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether the engine puts the channels of a pixel side by side."""
+        convs = self.convolutions
+        return max((made.channels for made in convs), default=1) >= MANY_CHANNELS and all(made.layer.groups == 1 for made in convs)  # type: ignore[union-attr]
+
+    @property
+    def work(self) -> int:
+        """Multiply-adds of a draw, forward and backward, about."""
+        return sum(
+            2 * self.weights_of(made) * self.pixels(i + 1) // made.channels
+            for i, made in enumerate(self.operations)
+            if isinstance(made.layer, Conv)
+        )
+
+    def stored(self, value: int, line: int) -> float:
+        """Numbers that a map takes, channels filled up to multiples of `line`."""
+        channels = self.channels_of(value)
+        return self.pixels(value) / channels * math.ceil(channels / line) * line
+
+    def reached(self, index: int, line: int) -> float:
+        """Numbers of the gradient below an operation, before the border of the map cuts it."""
+        made = self.operations[index]
+        if not isinstance(made.layer, _Window):
+            return 0.0
+        low, high = self.rects[index + 1]
+        kernel, stride, dilation, _ = made.layer.geometry(self.ndim)
+        sides = [s * (b - a) + d * (k - 1) + 1 for a, b, k, s, d in zip(low, high, kernel, stride, dilation, strict=True)]
+        return float(math.prod(sides)) * math.ceil(self.channels_of(made.reads[0]) / line) * line
 
     def pixels(self, value: int) -> int:
         """Computed, over all channels."""
@@ -145,6 +182,8 @@ class _Builder:
                 extent = None if extent is None else geometry.output_extent(layer, extent)
             except ValueError as exc:
                 raise ValueError(f"layer {number}: {exc}") from None
+        if isinstance(layer, MaxPool) and math.prod(layer.geometry(self.program.ndim)[0]) >= MOST_CHOICES:
+            raise ValueError(f"layer {number} ({layer.label}): simulate() takes max-pools of fewer than {MOST_CHOICES} pixels")
         if isinstance(layer, Conv):
             if channels % layer.groups:
                 raise ValueError(f"layer {number} ({layer.label}) has {layer.groups} groups, but its input has {channels} channels")
@@ -211,9 +250,9 @@ def native_values(program: Program) -> list[tuple[int, tuple[int, ...]]]:
     return found
 
 
-def native_operations(program: Program, weights: Sequence[Any]) -> list[tuple[Any, ...]]:
+def native_operations(program: Program, weights: Sequence[tuple[Any, int]]) -> list[tuple[Any, ...]]:
     """The operations as the engine reads them. `weights`: per convolution, standard deviations [*kernel], or kernels
-    [draws or 1, out, in // groups, *kernel]."""
+    [draws or 1, out, in // groups, *kernel], with a power of two."""
     found: list[tuple[Any, ...]] = []
     given = iter(weights)
     for index, made in enumerate(program.operations):
@@ -221,7 +260,9 @@ def native_operations(program: Program, weights: Sequence[Any]) -> list[tuple[An
         if layer is None:
             found.append(("sum", read, made.reads[1]))
         elif isinstance(layer, Conv):
-            found.append(("convolution", read, _window(layer, program.ndim), layer.groups, made.number, _planar(next(given), program.ndim)))
+            kernels, exponent = next(given)
+            window = _window(layer, program.ndim)
+            found.append(("convolution", read, window, layer.groups, made.number, _planar(kernels, program.ndim), exponent))
         elif isinstance(layer, AvgPool):
             taps = np.full(layer.geometry(program.ndim)[0], 1.0)
             found.append(
@@ -235,7 +276,7 @@ def native_operations(program: Program, weights: Sequence[Any]) -> list[tuple[An
             found.append(("dropout", read, layer.rate, made.number))
         else:
             assert isinstance(layer, Scale)
-            found.append(("scale", read, layer.value))
+            found.append(("scale", read, *math.frexp(layer.value)))
     return found
 
 

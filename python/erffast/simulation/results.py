@@ -23,8 +23,8 @@ from ..lowering import located
 from ..result import ERF, REDUCTIONS, Reduction
 from ..weights import read_kernels
 from .averages import Part, standard_error, together
-from .drawing import Job, draw, parts, ranges
-from .inputs import Inputs, read_inputs
+from .drawing import Job, drawn, parts
+from .inputs import Inputs, normal_numbers, read_inputs
 from .program import Program
 from .schemes import SCHEMES
 
@@ -109,8 +109,9 @@ def simulate(
     -------
     ERF
         ``method == "simulated"``. `stderr` [*shape] is the standard error of the mean, what a bootstrap over draws tends to; None with
-        `keep_draws`. `dead` draws had no gradient, and count as zeros; `nonfinite` ones are left out. `error` is an estimate of the
-        rounding errors, relative to the peak: how far the first draw moves when every weight is changed by a unit in the last place.
+        `keep_draws` and for a single draw. `dead` draws had no gradient, and count as zeros; `nonfinite` ones are left out. `error` is
+        an estimate of the rounding errors, relative to the peak: how far a few draws move when every weight is changed by a unit in the
+        last place. Where that opens another gate, as in float32 it may, a draw moves by more than others do.
         `border` is the mean over draws, NaN on maps for networks with skip connections.
 
     Raises
@@ -122,8 +123,9 @@ def simulate(
 
     Notes
     -----
-    The gradient is that of one output pixel and of its first channel. Random numbers: Philox4x32-10 (Salmon et al. 2011), normals by
-    Box and Muller's formula.
+    The gradient is that of one output pixel and of its first channel. Its scale is that of the weights drawn, where `variance` takes
+    convolutions of gain 1: a convolution of the scheme "he" multiplies the mean of g^2 by 2. Random numbers: Philox4x32-10
+    (Salmon et al. 2011), normals by Box and Muller's formula.
 
     Examples
     --------
@@ -132,7 +134,8 @@ def simulate(
     >>> erf.draws, erf.receptive_field.size
     (200, (41, 41))
     """
-    stack = geometry.upto(geometry.as_stack(net), layer)
+    whole = geometry.as_stack(net)
+    stack = geometry.upto(whole, layer)
     if stack.ndim == 3:
         raise NotImplementedError("simulate() takes networks in one and two dimensions in this version, got three")
     draws = check.integer(draws, "draws", least=1)
@@ -150,8 +153,12 @@ def simulate(
     window = check.window(window)
     given = read_inputs(inputs, stack.ndim)
     extent, at = located(stack, _input_size(given, input_size, stack.ndim), unit)
-    kernels = None if weights is None else _kernels(stack, weights, draws)
     width = 1 if channels is None else check.integer(channels, "channels", least=1)
+    if weights is not None and channels is not None:
+        raise ValueError("channels is for drawn weights: those given say how many channels there are")
+    if executor is not None and not hasattr(executor, "submit"):
+        raise TypeError(f"executor must be a concurrent.futures.Executor, got {type(executor).__name__}")
+    kernels = None if weights is None else _kernels(whole, stack, weights, draws)
     check.integer(threads, "threads", least=0)
     job = Job(
         stack,
@@ -180,13 +187,13 @@ def _input_size(given: Inputs, input_size: Any, ndim: int) -> Any:
     return size
 
 
-def _input_channels(net: Stack, given: Inputs, kernels: Sequence[NDArray[np.float64]] | None) -> int:
+def _input_channels(net: Stack, given: Inputs, kernels: Sequence[tuple[NDArray[np.float64], int]] | None) -> int:
     """What the images or the first kernels have; else as many as the first layer has groups."""
     first = next(_convolutions(net), None)
     groups = 1 if first is None else first.groups
     if given.images is not None:
         return int(given.images.shape[1])
-    return groups if not kernels else kernels[0].shape[2] * groups
+    return groups if not kernels else kernels[0][0].shape[2] * groups
 
 
 def _convolutions(net: Layer) -> Any:
@@ -202,13 +209,14 @@ def _convolutions(net: Layer) -> Any:
             yield from _convolutions(part)
 
 
-def _kernels(net: Stack, weights: Any, draws: int) -> tuple[NDArray[np.float64], ...]:
-    layers = list(_convolutions(net))
-    found = read_kernels(weights, [(layer, layer.geometry(net.ndim)[0]) for layer in layers])
+def _kernels(whole: Stack, net: Stack, weights: Any, draws: int) -> tuple[tuple[NDArray[np.float64], int], ...]:
+    """The weights of `net`, the first layers of the `whole` network that they are given for."""
+    used = len(list(_convolutions(net)))
+    found = read_kernels(weights, [(layer, layer.geometry(net.ndim)[0]) for layer in _convolutions(whole)])[:used]
     several = {len(kernel) for kernel in found} - {1}
     if several and several != {draws}:
         raise ValueError(f"weights has {several.pop()} draws, but draws is {draws}")
-    return tuple(found)
+    return tuple(normal_numbers(kernel) for kernel in found)
 
 
 def _result(job: Job, draws: int, window: Window, *, keep_draws: bool, executor: Executor | None, progress: Progress) -> ERF:
@@ -217,7 +225,7 @@ def _result(job: Job, draws: int, window: Window, *, keep_draws: bool, executor:
     where = geometry.field_of(job.net)
     box = window_box(where, job.unit, job.input_size, (low, high), window)
     if keep_draws:
-        return _kept(job, draws, program, box, progress)
+        return _kept(job, draws, program, box, executor, progress)
     engine = replace(job, reduction="square") if job.reduction == "rms" else job  # the root is taken of the mean
     with meter(progress) as counted:
         if counted is not None:
@@ -241,10 +249,10 @@ def _erf(job: Job, program: Program, box: Box, total: Part, draws: int, border: 
     left, whole = float(mass[cut].sum()), float(mass.sum())
     return ERF(
         image=image[cut].astype(job.dtype),
-        stderr=stderr[cut].astype(job.dtype),
+        stderr=stderr[cut].astype(job.dtype) if total.draws > 1 else None,
         exponent=exponent,
         lost=max(0.0, 1 - left / whole) if whole > 0 else 0.0,
-        averaged=draws - total.nonfinite,
+        averaged=total.draws,
         **_facts(job, program, box, total.dead, total.nonfinite, border, total.rounding),
     )
 
@@ -258,14 +266,14 @@ def _root(image: NDArray[np.float64], stderr: NDArray[np.float64], exponent: int
     return root, error, (exponent - odd) // 2
 
 
-def _kept(job: Job, draws: int, program: Program, box: Box, progress: Progress) -> ERF:
+def _kept(job: Job, draws: int, program: Program, box: Box, executor: Executor | None, progress: Progress) -> ERF:
     low, high = program.rects[0]
     pixels = math.prod(b - a + 1 for a, b in zip(low, high, strict=True))
-    _backend.require_memory(3 * 8 * draws * pixels, f"keeping {draws} draws of {pixels} pixels", "use fewer draws, or keep_draws=False")
+    _backend.require_memory(5 * 8 * draws * pixels, f"keeping {draws} draws of {pixels} pixels", "use fewer draws, or keep_draws=False")
     with meter(progress) as counted:
         if counted is not None:
             counted.expect(len(program.operations) * draws)
-        some = [draw(job, part, program, counted) for part in ranges(draws, job.part_size(program))]
+        some = list(drawn(job, draws, program, executor, counted))
     images, exponents, fates, borders = (
         np.concatenate([getattr(d, name) for d in some]) for name in ("images", "exponents", "fates", "borders")
     )
