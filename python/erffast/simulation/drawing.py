@@ -200,16 +200,16 @@ def require_memory(program: Program, job: Job, draws: int, threads: int) -> int:
     size = np.dtype(job.dtype).itemsize
     alone = threads if draws >= threads else 1
     line = 64 // size if program.side_by_side else 1  # channels are filled up to whole lines
-    kept, largest = 0.0, 0.0
+    kept, largest, reached = 0.0, 0.0, 0.0
     for index, made in enumerate(program.operations):
         pixels = program.stored(index + 1, line)
         kept += _kept_bytes(program, made, pixels, size)
-        largest = max(largest, pixels, program.stored(index, line), program.reached(index, line))
+        largest, reached = max(largest, pixels, program.stored(index, line)), max(reached, program.reached(index, line))
     images = 8 * draws * program.pixels(0) // program.channels
     inputs = 8 * program.pixels(0) * (draws if job.inputs.images is not None and len(job.inputs.images) > 1 else 1)
-    needed = (
-        alone * (kept + size * (4 * largest + line * _most_held(program))) + 3 * images + inputs + 16 * draws * job.drawn_weights(program)
-    )
+    # two maps and two gradients at a time; planes that grow take half as much again
+    engine = kept + size * (3 * largest + 3 * reached + _most_held(program, line))
+    needed = alone * engine + 3 * images + inputs + 16 * draws * job.drawn_weights(program)
     together = min(draws, alone)
     return _backend.require_memory(int(needed), f"simulating {together} draw{'s' if together > 1 else ''} at a time", REMEDY)
 
@@ -225,17 +225,18 @@ def _kept_bytes(program: Program, made: Made, pixels: float, size: int) -> float
     return size * pixels if isinstance(made.layer, Activation) else 0.0
 
 
-def _most_held(program: Program) -> int:
-    """Pixels of maps that wait for a sum, at the most."""
+def _most_held(program: Program, line: int) -> float:
+    """Numbers of maps that wait for a sum, at the most."""
     last = {read: index for index, made in enumerate(program.operations) for read in made.reads}
-    waiting, most, leaves = 0, 0, {}
+    waiting, most = 0.0, 0.0
+    leaves: dict[int, int] = {}
     for index, made in enumerate(program.operations):
         for read in set(made.reads):
             if last[read] > index:
                 if read not in leaves:
                     leaves[read] = last[read]
-                    waiting += program.pixels(read)
+                    waiting += program.stored(read, line)
             elif read in leaves:
-                waiting -= program.pixels(read)
+                waiting -= program.stored(read, line)
         most = max(most, waiting)
     return most

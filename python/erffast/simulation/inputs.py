@@ -60,5 +60,5 @@ def normal_numbers(array: NDArray[np.float64]) -> tuple[NDArray[np.float64], int
 
     The engine flushes subnormal numbers.
     """
-    exponent = int(np.frexp(np.abs(array).max())[1])
+    exponent = int(np.frexp(max(array.max(), -array.min()))[1])
     return (array, 0) if abs(exponent) < 64 else (np.ldexp(array, -exponent), exponent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..layers import Activation, AvgPool, Conv, Dropout, Layer, MaxPool, Norm, R
 from ..places import Place, WindowRun
 from ..pooling import divisor_scales
 
+OVERRUN = 32  # numbers beyond each row that the engine may write
 MANY_CHANNELS = 8  # as in the engine, cpp/src/simulation/network.hpp
 MOST_CHOICES = 2**16 - 1  # the engine keeps the pixel that a window chose in 16 bits
 Rect = tuple[tuple[int, ...], tuple[int, ...]]  # first and last pixel along each axis
@@ -81,9 +83,9 @@ class Program:
         )
 
     def stored(self, value: int, line: int) -> float:
-        """Numbers that a map takes, channels filled up to multiples of `line`."""
-        channels = self.channels_of(value)
-        return self.pixels(value) / channels * math.ceil(channels / line) * line
+        """Numbers that the engine keeps for a map: channels filled up to multiples of `line`, and zeros beside each row."""
+        low, high = self.rects[value]
+        return self._planes([b - a + 1 for a, b in zip(low, high, strict=True)], self.channels_of(value), line)
 
     def reached(self, index: int, line: int) -> float:
         """Numbers of the gradient below an operation, before the border of the map cuts it."""
@@ -93,7 +95,23 @@ class Program:
         low, high = self.rects[index + 1]
         kernel, stride, dilation, _ = made.layer.geometry(self.ndim)
         sides = [s * (b - a) + d * (k - 1) + 1 for a, b, k, s, d in zip(low, high, kernel, stride, dilation, strict=True)]
-        return float(math.prod(sides)) * math.ceil(self.channels_of(made.reads[0]) / line) * line
+        return self._planes(sides, self.channels_of(made.reads[0]), line)
+
+    def _planes(self, sides: Sequence[int], channels: int, line: int) -> float:
+        width = math.ceil(channels / line) * line * (sides[-1] + 2 * self._margin) + OVERRUN
+        return float(math.prod(sides[:-1])) * (width if line > 1 else channels * (sides[-1] + 2 * self._margin + OVERRUN))
+
+    @cached_property
+    def _margin(self) -> int:
+        """Columns of zeros that the engine puts at each side of a row: as far as a window reads beyond it."""
+        most = 1
+        for index, made in enumerate(self.operations):
+            if isinstance(made.layer, _Window):
+                span = geometry.part_spans(made.layer, self.ndim)[-1]
+                (low, high), (first, last) = ([side[-1] for side in self.rects[value]] for value in (made.reads[0], index + 1))
+                beyond = max(low - (span.start + span.jump * first), span.start + span.jump * last + span.extra - high)
+                most = max(most, beyond + 1, span.extra // span.jump + 1)
+        return most
 
     def pixels(self, value: int) -> int:
         """Computed, over all channels."""
