@@ -16,6 +16,7 @@ macro(erffast_engine_library)
     cpp/src/separable/repeats.cpp
     cpp/src/separable/sequence.cpp
     cpp/src/separable/three_taps.cpp
+    cpp/src/simulation/simulate.cpp
     cpp/src/spectral/band.cpp
     cpp/src/spectral/band_product.cpp
     cpp/src/spectral/certificate.cpp

@@ -9,11 +9,11 @@ function(erffast_instruction_sets target)
   endif()
   foreach(set ${sets})
     string(REPLACE "-" "_" file ${set})
-    foreach(kind "" exact_ spectral_ band_ peak_ profile_)
+    foreach(kind "" exact_ random_ spectral_ band_ peak_ profile_)
       # `acc += w * x` becomes one fused multiply-add, and no other contraction is possible; error-free transformations
-      # (exact_) must not be contracted.
+      # (exact_), and random numbers that are to be the same everywhere (random_), must not be contracted.
       set(options -O3 -ffp-contract=fast)
-      if(kind STREQUAL exact_)
+      if(kind MATCHES "^(exact|random)_$")
         set(options -O3 -ffp-contract=off)
       endif()
       if(NOT set STREQUAL baseline)

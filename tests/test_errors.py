@@ -353,7 +353,6 @@ def test_accuracy_that_cannot_be_kept_is_refused_with_its_estimate() -> None:
             f"{name} is not available in this version: {reason}",
         )
         for name, arguments, reason in [
-            ("Residual", (ONE,), "skip connections come with graphs, in a later version; a chain of layers is a Stack"),
             ("Branches", ([ONE, TWO],), "branches come with graphs, in a later version; a chain of layers is a Stack"),
             ("Upsample", (2,), "upsampling comes in a later version"),
             ("ConvTranspose", (3,), "transposed convolutions come with upsampling, in a later version"),
@@ -363,12 +362,11 @@ def test_accuracy_that_cannot_be_kept_is_refused_with_its_estimate() -> None:
     *(
         mistake(
             name,
-            lambda name=name, arguments=arguments: getattr(ef, name)(*arguments, **({"draws": 0} if name == "simulate" else {})),
+            lambda name=name, arguments=arguments: getattr(ef, name)(*arguments),
             NotImplementedError,
             f"{name}() is not available in this version; {remedy}",
         )
         for name, arguments, remedy in [
-            ("simulate", (ONE,), "variance() gives the expectation at random initialisation in closed form"),
             ("measure", (None, None), "ERF.from_gradients() takes gradients of any framework"),
             ("from_torch", (None, None), "describe the layers with Stack or parse()"),
             ("from_onnx", ("net.onnx",), "describe the layers with Stack or parse()"),

@@ -215,8 +215,8 @@ def test_weights_of_any_size_are_read_as_the_numbers_they_are(size: float, dtype
 
 
 LINEAR = (
-    "gradient() is for linear layers: the gradient of {} depends on the input; use variance() for the expectation at random weights "
-    "(simulate() and measure() come in a later version)"
+    "gradient() is for linear layers: the gradient of {} depends on the input; use variance() for the expectation at random weights, "
+    "or simulate() for random networks as they are"
 )
 
 

@@ -40,7 +40,7 @@ def test_kernels_export_their_table_and_nothing_weak(source: str, level: str, tm
     """A weak symbol of a file compiled for AVX-512 could replace its namesake everywhere, and crash lesser machines."""
     name = next(name for name in FILES if source.endswith(name))
     kind = source.removesuffix(name).rstrip("_")
-    contraction = "off" if kind == "exact" else "fast"
+    contraction = "off" if kind in ("exact", "random") else "fast"
     flags = ["-std=c++20", f"-{level}", "-fPIC", f"-ffp-contract={contraction}", *FILES[name]]
     out = tmp_path / "kernels.o"
     include = ["-I", str(ROOT / "cpp" / "include"), "-I", str(KERNELS)]
@@ -53,7 +53,10 @@ def test_kernels_export_their_table_and_nothing_weak(source: str, level: str, tm
 @pytest.mark.skipif(not KERNELS.exists(), reason="the sources are not beside the tests")
 def test_every_instruction_set_has_every_kind_of_loops() -> None:
     kinds = {name: {path.stem.removesuffix(name) for path in KERNELS.glob(f"*{name}.cpp")} for name in FILES}
-    assert all(found == kinds[next(iter(FILES))] >= {"", "band_", "exact_", "peak_", "profile_", "spectral_"} for found in kinds.values())
+    assert all(
+        found == kinds[next(iter(FILES))] >= {"", "band_", "exact_", "peak_", "profile_", "random_", "spectral_"}
+        for found in kinds.values()
+    )
 
 
 @pytest.mark.skipif(NM is None, reason="nm is not installed")

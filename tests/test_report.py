@@ -54,6 +54,7 @@ def test_a_short_block_is_one_row_and_a_long_one_shows_its_layers_once() -> None
 
 
 WINDOWS = ["conv3", "conv2x5:p1", "conv3/2", "conv5:d2", "conv3/1x3:d2x1", "maxpool2", "maxpool3/2:p1", "relu", "avgpool2"]
+WINDOWS += ["residual(conv3:p1, relu)", "residual(maxpool3/2:p1, residual(conv5) | conv2/2)"]
 NETWORKS = st.recursive(
     st.lists(st.sampled_from(WINDOWS), min_size=1, max_size=3).map(", ".join),
     lambda inner: st.lists(st.builds("({}) * {}".format, inner, st.integers(1, 3)), min_size=1, max_size=2).map(", ".join),

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from erffast.frontends.text import EXCERPT, MAX_DEPTH, parse
-from erffast.layers import ACTIVATIONS, NORMS, Activation, AvgPool, Conv, Dropout, Layer, MaxPool, Norm, Scale, Stack
+from erffast.layers import ACTIVATIONS, NORMS, Activation, AvgPool, Conv, Dropout, Layer, MaxPool, Norm, Residual, Scale, Stack
 
 FORMS: list[tuple[str, list[Layer]]] = [
     ("conv3", [Conv(3)]),
@@ -54,6 +54,9 @@ FORMS: list[tuple[str, list[Layer]]] = [
     ("conv3*2,relu", [Conv(3), Conv(3), Activation("relu")]),
     (" \n conv 3 / 2 : p 1 ,\n\t( relu )\t*\n2 ", [Conv(3, stride=2, padding=1), Activation("relu"), Activation("relu")]),
     ("conv3, (relu, conv3,),", [Conv(3), Activation("relu"), Conv(3)]),
+    ("residual(conv3:p1, relu)", [Residual([Conv(3, padding=1), Activation("relu")])]),
+    ("residual(conv3/2:p1 | conv1/2)", [Residual(Conv(3, stride=2, padding=1), Conv(1, stride=2))]),
+    ("relu, residual(residual(conv1) * 2) * 2", [Activation("relu"), *[Residual([Residual(Conv(1)), Residual(Conv(1))])] * 2]),
 ]
 FORMS += [(name, [Activation(name)]) for name in ACTIVATIONS]
 FORMS += [(f"{kind}norm", [Norm(kind)]) for kind in NORMS]
@@ -147,6 +150,21 @@ MISTAKES = [
     ("scale1e999", "value must be finite, got inf", "scale1e999"),
     ("conv3x3x3", "kernel has 3 entries (3, 3, 3), but the network has 2 axes", "conv3x3x3"),
     ("conv3:p1+1x2+2x3+3", "padding has 3 pairs", "conv3:p1+1x2+2x3+3"),
+    ("residual", "expected '(' after 'residual', as in residual(conv3:p1, relu, conv3:p1), got the end", ""),
+    ("residual3", "expected '(' after 'residual', as in residual(conv3:p1, relu, conv3:p1), got '3'", "3"),
+    ("relu, residul(conv3)", "unknown layer 'residul', did you mean 'residual'?", "residul"),
+    ("skip(conv3)", "unknown layer 'skip', did you mean 'residual'?", "skip"),
+    ("residual()", "expected a layer or '(', got ')'", ")"),
+    ("residual(conv3 |)", "expected a layer or '(', got ')'", ")"),
+    ("residual(| conv1)", "expected a layer or '(', got '|'", "|"),
+    ("relu, residual(conv3, relu | conv1", "'(' is never closed", "("),
+    ("residual(conv3 conv1)", "expected ',' between two layers, '|' before the shortcut or ')', got 'conv1'", "conv1"),
+    ("residual(conv3 | relu conv1)", "expected ',' between two layers or ')', got 'conv1'", "conv1"),
+    ("residual(conv3 | conv1 | conv1)", "got '|'; '|' stands in residual(...) only, once, before the shortcut", "|"),
+    ("(conv3 | conv1)", "expected ',' between two layers or ')', got '|'; '|' stands in residual(...) only", "|"),
+    ("conv3 | conv1", "expected ',' between two layers or the end, got '|'; '|' stands in residual(...) only", "|"),
+    ("residual(conv3, cnv3)", "unknown layer 'cnv3', did you mean 'conv3'?", "cnv3"),
+    ("residual(relu, conv3x3x3)", "kernel has 3 entries (3, 3, 3), but the network has 2 axes", "conv3x3x3"),
     ("conv3, upsample2", "Upsample is not available in this version", "upsample2"),
     ("conv_transpose3", "ConvTranspose is not available in this version", "conv_transpose3"),
 ]
@@ -257,6 +275,7 @@ def stacks(draw: st.DrawFn) -> Stack:
     leaf = st.lists(layers(ndim), min_size=1, max_size=3).map(lambda items: Stack(items, ndim=ndim))  # type: ignore[arg-type]
 
     def grow(inner: st.SearchStrategy[Stack]) -> st.SearchStrategy[Stack]:
+        inner = inner | st.builds(Residual, inner, st.none() | inner).map(lambda block: Stack([block], ndim=ndim))  # type: ignore[arg-type]
         times = st.lists(st.tuples(inner, st.integers(1, 4)), min_size=1, max_size=3)
         return times.map(lambda items: Stack([block * n for block, n in items], ndim=ndim))  # type: ignore[arg-type]
 
@@ -272,7 +291,7 @@ def test_random_stacks_round_trip(net: Stack) -> None:
 
 
 PIECES = ["conv", "conv3", "3", "x", "x2", "/", ":", "p", "d", "+", "-", ",", "(", ")", "*", " ", "\n", "relu", "dropout", "0.5", "1e9"]
-PIECES += ["same", "ceil", "maxpool", "norm", "é", "٣", "İ"]
+PIECES += ["residual(", "|", "same", "ceil", "maxpool", "norm", "é", "٣", "İ"]
 
 
 @given(st.text(max_size=60) | st.lists(st.sampled_from(PIECES), max_size=25).map("".join))

@@ -3,6 +3,7 @@
 #include "band.hpp"
 #include "ceilings.hpp"
 #include "outer.hpp"
+#include "simulation.hpp"
 #include "spectral.hpp"
 
 namespace py = pybind11;
@@ -18,6 +19,7 @@ PYBIND11_MODULE(_core, m) {
   erffast::python::bind_spectral(m);
   erffast::python::bind_band(m);
   erffast::python::bind_ceilings(m);
+  erffast::python::bind_simulation(m);
   m.def("build_info", [] {
     py::dict info;
     info["version"] = ERFFAST_VERSION;

@@ -33,7 +33,7 @@ _HOME = {
     ),
     **dict.fromkeys(["ReceptiveField", "receptive_field"], "geometry"),
     **dict.fromkeys(["gradient", "variance"], "propagation"),
-    **dict.fromkeys(["from_onnx", "from_torch", "measure", "simulate"], "_later"),
+    **dict.fromkeys(["from_onnx", "from_torch", "measure"], "_later"),
     **dict.fromkeys(["Report", "analyze"], "report"),
     **dict.fromkeys(["AccuracyError", "BackendUnavailable"], "errors"),
     "available_devices": "_devices",
@@ -42,6 +42,7 @@ _HOME = {
     "cite": "_about",
     "compare": "plotting",
     "parse": "frontends.text",
+    "simulate": "simulation",
 }
 _SUBMODULES = ("analytic", "reference")
 
@@ -57,7 +58,6 @@ if TYPE_CHECKING:
     from ._later import from_onnx as from_onnx
     from ._later import from_torch as from_torch
     from ._later import measure as measure
-    from ._later import simulate as simulate
     from .errors import AccuracyError as AccuracyError
     from .errors import BackendUnavailable as BackendUnavailable
     from .frontends.text import parse as parse
@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from .report import Report as Report
     from .report import analyze as analyze
     from .result import ERF as ERF
+    from .simulation import simulate as simulate
 
 
 def __getattr__(name: str) -> Any:

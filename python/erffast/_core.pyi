@@ -114,4 +114,42 @@ class Synthesis:
     def sums(self, low: _Pair, size: _Pair, axis: int) -> NDArray[np.float64]: ...
 
 def synthesis(values: NDArray[np.complex128], weights: NDArray[np.float64], shape: _Pair, band: _Pair) -> Synthesis: ...
+
+# Random networks. values: (channels, (row, column, height, width)), the first the input and one for each operation. Operations:
+# ("convolution", value, window, groups, layer, standard deviations [kernel] or weights [draws or 1, out, in // groups, *kernel], their
+# power of two),
+# ("filter", value, window, taps [kernel], factors of its output [height, width] or None), ("maximum", value, window),
+# ("activation", value, name), ("dropout", value, rate, layer), ("scale", value, factor, its power of two), ("sum", value, value).
+# window: kernel, stride, dilation, padding before. inputs: "normal", "uniform" or [draws or 1, channels, height, width].
+def simulate_f32(
+    values: list[Any],
+    operations: list[Any],
+    inputs: str | NDArray[np.float64],
+    input_exponent: int,
+    reduction: str,
+    seed: int,
+    first: int,
+    draws: int,
+    threads: int,
+    memory_limit: int,
+    progress: object,
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.uint8], NDArray[np.float64], float]: ...
+def simulate_f64(
+    values: list[Any],
+    operations: list[Any],
+    inputs: str | NDArray[np.float64],
+    input_exponent: int,
+    reduction: str,
+    seed: int,
+    first: int,
+    draws: int,
+    threads: int,
+    memory_limit: int,
+    progress: object,
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.uint8], NDArray[np.float64], float]: ...
+
+# elements [2 pair, 2 pair + n)
+def normals(seed: int, draw: int, layer: int, purpose: str, n: int, pair: int = 0, one_by_one: bool = False) -> NDArray[np.float64]: ...
+def uniforms(seed: int, draw: int, layer: int, purpose: str, n: int, pair: int = 0, one_by_one: bool = False) -> NDArray[np.float64]: ...
+def philox(counter: tuple[int, int, int, int], key: int) -> list[int]: ...
 def build_info() -> dict[str, Any]: ...

@@ -5,13 +5,6 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 
-def simulate(net: Any, **options: Any) -> NoReturn:
-    """Random weights and inputs, forward and backward: comes in a later version."""
-    raise NotImplementedError(
-        "simulate() is not available in this version; variance() gives the expectation at random initialisation in closed form"
-    )
-
-
 def measure(module: Any, inputs: Any, **options: Any) -> NoReturn:
     """The ERF of a real torch module: comes in a later version."""
     raise NotImplementedError("measure() is not available in this version; ERF.from_gradients() takes gradients of any framework")

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .geometry import Span, span_of, window_spans
-from .layers import AvgPool, Conv, Layer, Stack, _Window
+from .geometry import Span, part_spans
+from .layers import AvgPool, Conv, Layer, Residual, Stack, _Window
 
 SHORT_BLOCK = 34  # characters of a repeated block that still fits one row of an 80-column table
 
@@ -35,7 +35,9 @@ class Row:
         The theoretical receptive field up to here, as in `ReceptiveField`.
     std : tuple of float, or None
         Standard deviation of the variance ERF of a unit here, on the unbounded plane, in input pixels. None where no
-        closed form gives it: overlapping average pools above each other.
+        closed form gives it: overlapping average pools above each other, and skip connections.
+    skips : bool
+        Whether there is a skip connection up to here.
     """
 
     text: str
@@ -45,6 +47,7 @@ class Row:
     size: tuple[int, ...]
     start: tuple[int, ...]
     std: tuple[float, ...] | None
+    skips: bool = False
 
 
 class Spread(NamedTuple):
@@ -61,6 +64,7 @@ class Spread(NamedTuple):
     averaged: int = 0
     spacing: int = 0
     exact: bool = True
+    skips: bool = False  # over a skip connection, whose paths have weights of their own
 
     def then(self, later: Spread) -> Spread:
         """This chain followed, towards the output, by another."""
@@ -71,6 +75,7 @@ class Spread(NamedTuple):
             self.averaged + self.jump * later.averaged,
             self.spacing if self.averaged else self.jump * later.spacing,
             self.exact and later.exact and not meets,
+            self.skips or later.skips,
         )
 
     def times(self, count: int) -> Spread:
@@ -111,7 +116,8 @@ def _rows(net: Stack, state: State, layers: int, depth: int, steps: dict[int, St
 
 def _row(text: str, depth: int, layers: int, state: State) -> Row:
     spans, spreads = state
-    exact = all(s.exact for s in spreads)
+    skips = any(s.skips for s in spreads)
+    exact = all(s.exact for s in spreads) and not skips
     return Row(
         text=text,
         depth=depth,
@@ -120,14 +126,13 @@ def _row(text: str, depth: int, layers: int, state: State) -> Row:
         size=tuple(s.extra + 1 for s in spans),
         start=tuple(s.start for s in spans),
         std=tuple(math.sqrt(s.twelve_variances / 12) for s in spreads) if exact else None,
+        skips=skips,
     )
 
 
 def _step(part: Layer, ndim: int) -> State:
     """What one layer or block does to the state."""
-    if isinstance(part, Stack):
-        return span_of(part), _spread_of(part)
-    return window_spans(part, ndim), _layer_spread(part, ndim)
+    return part_spans(part, ndim), _spread_of(part) if isinstance(part, Stack) else _layer_spread(part, ndim)
 
 
 def _spread_of(net: Stack) -> tuple[Spread, ...]:
@@ -139,6 +144,8 @@ def _spread_of(net: Stack) -> tuple[Spread, ...]:
 
 
 def _layer_spread(layer: Layer, ndim: int) -> tuple[Spread, ...]:
+    if isinstance(layer, Residual):
+        return tuple(Spread(span.jump, skips=True) for span in part_spans(layer, ndim))
     if not isinstance(layer, _Window):
         return (Spread(),) * ndim
     kernel, stride, dilation, _ = layer.geometry(ndim)

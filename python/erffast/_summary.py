@@ -27,7 +27,7 @@ def _what(erf: ERF) -> str:
         "rms": "amplitude",
         "positive": "positive part of the gradient",
     }
-    draws = f"{erf.draws} draws of " if erf.draws > 1 else ""
+    draws = f"{erf.held} draws of " if erf.held > 1 else f"mean of {erf.draws} draws, " if erf.draws > 1 else ""
     where = f"{draws}{_by(erf.shape)} px at {_tuple(erf.origin)}"
     return f"ERF of unit {_tuple(erf.unit)}: {words[erf.reduction]}, {erf.ndim}-D, {where}, peak {scientific(_median(erf.log10_peak()))}"
 
@@ -41,7 +41,7 @@ def _sizes(erf: ERF) -> str:
         field = _by(erf.receptive_field.size)
         return f"{title}: std {_by(map(_px, std))} px of the TRF, {field}; level_size() and mass_size() take a while for this many pixels"
     share = f"{100 * _median(erf.ratio()):.3g} % of the TRF, {_by(erf.receptive_field.size)}"
-    note = f" (median of {erf.draws} draws)" if erf.draws > 1 else ""
+    note = f" (median of {erf.held} draws)" if erf.held > 1 else ""
     level, mass = _px(_median(erf.level_size())), _px(_median(erf.mass_size()))
     return f"{title}: std {_by(map(_px, std))} px, level {level} px ({share}), mass 95.45 % {mass} px{note}"
 

@@ -104,6 +104,15 @@ def real(value: Any, name: str) -> float:
     return float(value)
 
 
+def window(value: Any) -> Any:
+    """ "auto", "full", or a size in pixels."""
+    if not isinstance(value, str):
+        return integers(value, "window", least=1)
+    if value not in ("auto", "full"):
+        raise ValueError(f"window must be 'auto', 'full' or a size in pixels, got {value!r}")
+    return value
+
+
 def choice(value: Any, name: str, options: Collection[str]) -> str:
     """One of a few words."""
     if value not in options:

@@ -12,30 +12,37 @@ from numpy.typing import NDArray
 from . import _validate as check
 from .chain import Box, Chain
 from .execution import Outcome
+from .geometry import ReceptiveField
 
 Array = NDArray[np.float64]
 SUMS = 2.0**-40  # relative rounding error of a sum of thousands of positive pixels in float64, several times over
 
-__all__ = ["Box", "lost_share", "missing_of_peak", "missing_share", "requested_box", "smallest_box"]
+__all__ = ["Box", "lost_share", "missing_of_peak", "missing_share", "requested_box", "smallest_box", "window_box"]
 
 
 def requested_box(chain: Chain, window: str | int | tuple[int, ...], *, automatic: bool) -> Box | None:
     """The box asked for; None where it is to be found from the mass."""
     if window == "auto":
         return None if automatic else chain.box
-    if window == "full":
-        return chain.box
-    assert not isinstance(window, str)
-    sizes = check.per_axis(window, chain.ndim, "window")
+    return window_box(chain.field, chain.unit, chain.input_size, chain.box, window)
+
+
+def window_box(
+    field: ReceptiveField, unit: tuple[int, ...], input_size: tuple[int, ...] | None, box: Box, window: str | int | tuple[int, ...]
+) -> Box:
+    """A window of a size within the `box` of all pixels, about the centre of the unit's field; all of it for a name."""
+    if isinstance(window, str):
+        return box
+    sizes = check.per_axis(window, len(unit), "window")
     low, high = [], []
-    full = tuple(b - a + 1 for a, b in zip(*chain.box, strict=True))
+    full = tuple(b - a + 1 for a, b in zip(*box, strict=True))
     if any(n > f for n, f in zip(sizes, full, strict=True)):
-        where = "the receptive field" if chain.input_size is None else "the receptive field on the map"
+        where = "the receptive field" if input_size is None else "the receptive field on the map"
         raise ValueError(f'window {sizes} is larger than {where} {full}; window="full" gives all of it')
     for axis, n in enumerate(sizes):
-        centre = chain.field.centre[axis] + chain.field.jump[axis] * chain.unit[axis]
+        centre = field.centre[axis] + field.jump[axis] * unit[axis]
         first = math.ceil(centre - n / 2)
-        first = min(max(first, chain.box[0][axis]), chain.box[1][axis] - n + 1)  # stay on the map
+        first = min(max(first, box[0][axis]), box[1][axis] - n + 1)  # stay on the map
         low.append(first)
         high.append(first + n - 1)
     return tuple(low), tuple(high)

@@ -1,7 +1,10 @@
 """Where things are: theoretical receptive fields, map sizes, and which pixels are reached at all.
 
 A window layer maps output unit ``i`` to the inputs ``s*i - p ... s*i - p + d*(k - 1)`` in each axis (forward convention).
-Composing these affine maps gives the field of any unit; a run of equal layers composes in closed form.
+Composing these affine maps gives the field of any unit; a run of equal layers composes in closed form. Where paths meet, the
+field is the hull of their intervals. A path takes any branch of each block, so the first pixel of all paths through a chain of
+blocks is the sum of the blocks' own, as is the last: hulls compose as intervals do. The centres of the paths are all sums of
+one centre from each block, so they agree where, and only where, they agree in every block.
 """
 
 from __future__ import annotations
@@ -16,26 +19,38 @@ from numpy.typing import NDArray
 
 from . import _validate as check
 from ._validate import LARGEST as LARGEST
-from .layers import AvgPool, Layer, MaxPool, Stack, _Window
+from .layers import AvgPool, Layer, MaxPool, Residual, Stack, _Window
 
 Reach = tuple[NDArray[np.bool_], ...]
 
 
 class Span(NamedTuple):
-    """One axis of a chain of windows: unit u sees ``start + jump*u ... start + jump*u + extra``."""
+    """One axis of a network: unit u sees ``start + jump*u ... start + jump*u + extra``.
+
+    `aligned` tells whether all paths have one centre; it is then that of the interval.
+    """
 
     jump: int = 1
     start: int = 0
     extra: int = 0
+    aligned: bool = True
 
     def then(self, later: Span) -> Span:
-        """This chain followed (towards the output) by another."""
-        return Span(self.jump * later.jump, self.start + self.jump * later.start, self.extra + self.jump * later.extra)
+        """This network followed (towards the output) by another."""
+        start, extra = self.start + self.jump * later.start, self.extra + self.jump * later.extra
+        return Span(self.jump * later.jump, start, extra, self.aligned and later.aligned)
+
+    def beside(self, other: Span) -> Span:
+        """This network and another on the same map, with the same jump, their outputs added: the hull."""
+        start = min(self.start, other.start)
+        extra = max(self.start + self.extra, other.start + other.extra) - start
+        alike = 2 * self.start + self.extra == 2 * other.start + other.extra
+        return Span(self.jump, start, extra, self.aligned and other.aligned and alike)
 
     def times(self, count: int) -> Span:
-        """This chain repeated `count` times."""
+        """This network repeated `count` times."""
         if self.jump == 1:
-            return Span(1, self.start * count, self.extra * count)
+            return Span(1, self.start * count, self.extra * count, self.aligned)
         if count > 62:
             raise OverflowError(
                 f"{count} repeats of stride {self.jump} give a jump of {self.jump}**{count} pixels; coordinates are limited to 2**62"
@@ -60,9 +75,10 @@ class ReceptiveField:
         Input coordinate of the first pixel unit 0 sees; negative with padding. Unit u sees ``start + jump*u`` and the
         ``size - 1`` pixels after it.
     centre : tuple of float
-        Centre of unit 0 in input coordinates.
+        Centre of unit 0 in input coordinates: the middle of its field.
     aligned : bool
-        Whether all paths agree on jump and centre; always so for a sequence.
+        Whether all paths agree on jump and centre; always so for a sequence. Skip connections may join maps that are shifted
+        against each other, by an even kernel, say, or by an average pool of 2 beside a convolution with stride 2.
     name : str or None
         Label of the layer.
     layers : list of ReceptiveField
@@ -105,15 +121,25 @@ def receptive_field(net: Layer | Any, *, layer: str | int | None = None) -> Rece
     ReceptiveField
         Sizes in input pixels, on the unbounded plane; ``.layers`` has one entry per layer.
 
+    Raises
+    ------
+    ValueError
+        No layer at all, no such layer, or a residual block whose body and shortcut have different jumps.
+    OverflowError
+        The field exceeds 2**62 pixels.
+
     Notes
     -----
-    Intervals, not sizes, are carried (``lo' = s*lo - p``, ``hi' = s*hi + d*(k-1) - p``), so that positions are exact too.
+    Intervals, not sizes, are carried (``lo' = s*lo - p``, ``hi' = s*hi + d*(k-1) - p``), so that positions are exact too. With
+    skip connections the field is the hull of what all paths see.
 
     Examples
     --------
     >>> import erffast as ef
     >>> ef.receptive_field(ef.parse("conv3:p1 * 2, maxpool2, conv3:p1")).size
     (10, 10)
+    >>> ef.receptive_field(ef.parse("conv7/2:p3, residual(conv3:p1, relu, conv3:p1) * 2")).size
+    (23, 23)
     """
     return field_of(upto(as_stack(net), layer))
 
@@ -152,9 +178,23 @@ def upto(net: Stack, layer: str | int | None) -> Stack:
     return net.upto(index % len(net))
 
 
-def window_spans(layer: Layer, ndim: int) -> tuple[Span, ...]:
-    """The affine map of one layer, per axis."""
-    return _spans_of_window(*layer.geometry(ndim)) if isinstance(layer, _Window) else (Span(),) * ndim
+def part_spans(part: Layer, ndim: int) -> tuple[Span, ...]:
+    """What the units of one layer or block see, per axis."""
+    if isinstance(part, Stack):
+        return span_of(part)
+    if isinstance(part, Residual):
+        return _spans_of_block(part, ndim)
+    return _spans_of_window(*part.geometry(ndim)) if isinstance(part, _Window) else (Span(),) * ndim
+
+
+def _spans_of_block(block: Residual, ndim: int) -> tuple[Span, ...]:
+    """The hulls of body and shortcut, if their maps can be added."""
+    body = span_of(block.body)
+    shortcut = (Span(),) * ndim if block.shortcut is None else span_of(block.shortcut)
+    jumps = [tuple([span.jump for span in branch]) for branch in (body, shortcut)]
+    if jumps[0] != jumps[1]:
+        raise ValueError(f"layer {block.shown}: its body has jump {jumps[0]}, but its shortcut {jumps[1]}: such maps cannot be added")
+    return tuple([one.beside(other) for one, other in zip(body, shortcut, strict=True)])
 
 
 @lru_cache(maxsize=256)  # a deep network has few different windows
@@ -163,7 +203,7 @@ def _spans_of_window(*geometry: tuple[Any, ...]) -> tuple[Span, ...]:
 
 
 def span_of(net: Stack) -> tuple[Span, ...]:
-    """The affine map of a whole stack, per axis, from its run-length encoding; kept with the stack, which never changes."""
+    """What the units of a whole stack see, per axis, from its run-length encoding; kept with the stack, which never changes."""
     known: tuple[Span, ...] | None = vars(net).get("_spans")
     if known is None:
         known = vars(net)["_spans"] = _composed(net)
@@ -173,8 +213,7 @@ def span_of(net: Stack) -> tuple[Span, ...]:
 def _composed(net: Stack) -> tuple[Span, ...]:
     total = (Span(),) * net.ndim
     for part, count in net.parts:
-        spans = span_of(part) if isinstance(part, Stack) else window_spans(part, net.ndim)
-        total = tuple([t.then(s.times(count)) for t, s in zip(total, spans, strict=True)])
+        total = tuple([t.then(s.times(count)) for t, s in zip(total, part_spans(part, net.ndim), strict=True)])
     if any(max(t.jump, t.extra, -t.start) > LARGEST for t in total):
         raise OverflowError("the receptive field exceeds 2**62 pixels; coordinates are limited to that")
     return total
@@ -186,6 +225,7 @@ def _as_field(spans: tuple[Span, ...], name: str | None, net: Stack | None = Non
         jump=tuple([s.jump for s in spans]),
         start=tuple([s.start for s in spans]),
         centre=tuple([s.start + s.extra / 2 for s in spans]),
+        aligned=all(s.aligned for s in spans),
         name=name,
         net=net,
     )
@@ -194,7 +234,7 @@ def _as_field(spans: tuple[Span, ...], name: str | None, net: Stack | None = Non
 def _fields(net: Stack) -> Iterator[ReceptiveField]:
     total = (Span(),) * net.ndim
     for layer in net:
-        total = tuple(t.then(s) for t, s in zip(total, window_spans(layer, net.ndim), strict=True))
+        total = tuple(t.then(s) for t, s in zip(total, part_spans(layer, net.ndim), strict=True))
         yield _as_field(total, layer.label)
 
 
@@ -204,8 +244,10 @@ def _fields(net: Stack) -> Iterator[ReceptiveField]:
 def output_extent(layer: Layer, extent: tuple[int, ...]) -> tuple[int, ...]:
     """Size of a layer's output map for an input map of `extent`; torch's rules, ceil mode included.
 
-    Raises ValueError where the output would be empty.
+    Raises ValueError where the output would be empty, or a block's body and shortcut make maps of different sizes.
     """
+    if isinstance(layer, Residual):
+        return _sum_extent(layer, extent)
     if not isinstance(layer, _Window):
         return extent
     kernel, stride, dilation, padding = layer.geometry(len(extent))
@@ -224,6 +266,17 @@ def output_extent(layer: Layer, extent: tuple[int, ...]) -> tuple[int, ...]:
         # torch: the last window must start inside the map or its left padding
         out.append(size - 1 if ceil and (size - 1) * s >= n + before else size)
     return tuple(out)
+
+
+def _sum_extent(block: Residual, extent: tuple[int, ...]) -> tuple[int, ...]:
+    body = output_size(block.body, extent)
+    shortcut = extent if block.shortcut is None else output_size(block.shortcut, extent)
+    if body != shortcut:
+        raise ValueError(
+            f"layer {block.shown}: of a map of {extent} its body makes one of {body}, but its shortcut one of {shortcut}: "
+            "they cannot be added"
+        )
+    return body
 
 
 def output_size(net: Stack, input_size: tuple[int, ...]) -> tuple[int, ...]:
@@ -247,8 +300,11 @@ def repeated_extent(part: Layer, count: int, extent: tuple[int, ...]) -> tuple[i
 
 
 def _shrinks_evenly(part: Layer) -> bool:
-    layers = [p for p, _ in part.parts] if isinstance(part, Stack) else [part]
-    return all(not isinstance(item, Stack) and (not isinstance(item, _Window) or set(_strides(item)) == {1}) for item in layers)
+    if isinstance(part, Stack):
+        return all(_shrinks_evenly(inner) for inner, _ in part.parts)
+    if isinstance(part, Residual):
+        return all(_shrinks_evenly(branch) for branch in part.branches)
+    return not isinstance(part, _Window) or set(_strides(part)) == {1}
 
 
 def _strides(layer: _Window) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from . import _validate as check
 from . import geometry
+from ._graphs import chain_of
 from .chain import GAINS, Box, Chain, Step
 from .geometry import ReceptiveField, Span
 from .layers import Activation, AvgPool, Conv, Dropout, MaxPool, Norm, Scale, Stack
@@ -33,7 +34,7 @@ KEPT_TAPS, FEW_PARTS = 64 * KEPT_ONES, 64
 FARTHEST = 2**46  # centres, means and halos are floats in input coordinates
 
 
-def _located(net: Stack, input_size: Any, unit: Any) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
+def located(net: Stack, input_size: Any, unit: Any) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
     """The map and the unit, checked."""
     extent = None
     if input_size is not None:
@@ -92,7 +93,7 @@ def lower_variance(net: Any, input_size: Any = None, unit: Any = None, layer: st
     known: Chain | None = vars(net).get("_chain") if default else None
     if known is not None:
         return known
-    extent, at = _located(net, input_size, unit)
+    extent, at = located(chain_of(net, "variance()"), input_size, unit)
     places = place(net, extent, alike=True) if extent is not None else []
     back = _backward(net, places) if extent is not None and _touches(places, at) else _on_the_plane(net)
     where = geometry.field_of(net)
@@ -198,9 +199,9 @@ def _identity(ndim: int) -> Step:
 def lower_gradient(net: Any, weights: Any, input_size: Any = None, unit: Any = None, layer: str | int | None = None) -> Chain:
     """The chain of the gradient image for given weights."""
     whole = geometry.as_stack(net)
-    net = geometry.upto(whole, layer)
+    net = chain_of(geometry.upto(whole, layer), "gradient()")
     sign_gain = _linear_gain(net)
-    extent, at = _located(net, input_size, unit)
+    extent, at = located(net, input_size, unit)
     places = place(net, extent)
     if extent is not None and not _touches(places, at):
         places = place(net, None)
@@ -232,7 +233,7 @@ def _linear_gain(net: Stack) -> Decimal:
             elif isinstance(part, MaxPool) or (isinstance(part, Activation) and part.name != "identity"):
                 raise ValueError(
                     f"gradient() is for linear layers: the gradient of {part.label} depends on the input; "
-                    "use variance() for the expectation at random weights (simulate() and measure() come in a later version)"
+                    "use variance() for the expectation at random weights, or simulate() for random networks as they are"
                 )
             elif not isinstance(part, Conv | AvgPool | Activation | Norm | Dropout):
                 raise TypeError(f"gradient() does not know the layer {part.label}")

@@ -115,7 +115,7 @@ def variance(
     ValueError, TypeError
         An argument is not what it should be; the message says what was wanted and what came.
     NotImplementedError
-        Average pools whose correlations have no closed form here.
+        Average pools whose correlations have no closed form here; skip connections.
     MemoryError
         Before allocating: the bytes needed, and what would fit.
 
@@ -190,6 +190,8 @@ def gradient(
         returned.
     ValueError, TypeError, MemoryError
         As in `variance`.
+    NotImplementedError
+        Skip connections.
 
     Notes
     -----
@@ -220,11 +222,7 @@ def _request(
     *,
     weights_on_gpu: bool = False,
 ) -> Request:
-    if isinstance(window, str):
-        if window not in ("auto", "full"):
-            raise ValueError(f"window must be 'auto', 'full' or a size in pixels, got {window!r}")
-    else:
-        window = check.integers(window, "window", least=1)
+    window = check.window(window)
     tol = check.real(tol, "tol")
     if not 0 < tol < 1:
         raise ValueError(f"tol must lie between 0 and 1, got {tol}")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 FORMAT = 1  # of the JSON document; grows when a key changes its meaning
 ERF_FACTS = ("unit", "input_size", "shape", "origin", "method", "assumptions", "reduction", "engine", "reason", "device")
 NO_STD = "(no std: average pools that overlap add before they are squared, so that their variances do not add)"
+NO_STD_YET = "(no std from the first skip connection on: it comes with graphs, in a later version)"
 HALO_ERROR = 1e-3  # the relative output error for which the report names a margin
 ROWS_SHOWN, HTML_ROWS_SHOWN = 40, 1000  # layer rows of a report, in a terminal and on a page
 
@@ -52,7 +53,7 @@ def analyze(model: Any, example: Any = None, **options: Any) -> Report:
     Raises
     ------
     NotImplementedError
-        For models whose front end comes later.
+        For models whose front end comes later, and for skip connections.
     ValueError, TypeError, MemoryError, AccuracyError
         As `parse` and `variance` raise them.
 
@@ -272,7 +273,8 @@ def layer_table(rows: Sequence[Row], *, most: int | None = ROWS_SHOWN) -> Table:
         for row in shown
     ]
     caption = "Layers: jump, theoretical field and std so far, in input pixels, away from borders"
-    notes = [NO_STD] if any(row.std is None for row in shown) else []
+    notes = [NO_STD] if any(row.std is None and not row.skips for row in shown) else []
+    notes += [NO_STD_YET] if any(row.skips for row in shown) else []
     return Table(caption, ("layers", "layer", "jump", "field", "std"), cells, left=(1,), skipped=skipped, notes=notes)
 
 

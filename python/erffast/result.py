@@ -27,7 +27,7 @@ METHODS = ("exact", "mean-field", "simulated", "measured", "surrogate")
 REDUCTIONS = ("signed", "abs", "square", "rms", "positive")
 STATE = (
     *("origin", "receptive_field", "unit", "input_size", "method", "assumptions", "reduction", "border", "lost", "error"),
-    *("lost_is_bound", "error_is_bound", "accuracy", "engine", "reason", "device", "dead", "nonfinite", "stderr"),
+    *("lost_is_bound", "error_is_bound", "accuracy", "engine", "reason", "device", "dead", "nonfinite", "averaged", "stderr"),
 )
 
 
@@ -73,6 +73,8 @@ class ERF(Sizes):
         Why this engine was taken, in one sentence.
     dead, nonfinite : int
         Number of draws that are zero everywhere, and of draws left out because they were not finite.
+    averaged : int
+        Number of draws that the image is the mean of; 1 where it holds its draws.
     stderr : ndarray, optional
         Standard error of the image, of its shape, to the scale of the image given.
     unit : tuple of int
@@ -107,6 +109,7 @@ class ERF(Sizes):
         device: str = "cpu",
         dead: int = 0,
         nonfinite: int = 0,
+        averaged: int = 1,
         stderr: NDArray[Any] | None = None,
         unit: Sequence[int],
         input_size: Sequence[int] | None = None,
@@ -124,7 +127,7 @@ class ERF(Sizes):
         self.border, self.lost, self.error = float(border), float(lost), float(error)
         self.lost_is_bound, self.error_is_bound, self.accuracy = bool(lost_is_bound), bool(error_is_bound), accuracy
         self.engine, self.reason, self.device = engine, str(reason), device
-        self.dead, self.nonfinite = int(dead), int(nonfinite)
+        self.dead, self.nonfinite, self.averaged = int(dead), int(nonfinite), int(averaged)
         if stderr is not None and (image is None or stderr.shape != image.shape):
             raise ValueError(f"stderr must have the shape of the image, got {stderr.shape}")
         self.stderr = None if stderr is None else frozen(self._pixels.scaled(stderr))
@@ -166,7 +169,12 @@ class ERF(Sizes):
 
     @property
     def draws(self) -> int:
-        """Number of draws the image holds; 1 without a draws axis."""
+        """Number of draws that the image holds, or is the mean of."""
+        return self._pixels.draws if self._pixels.has_draws else self.averaged
+
+    @property
+    def held(self) -> int:
+        """Number of draws that the image holds, the length of its draws axis; 1 without one."""
         return self._pixels.draws
 
     @property

@@ -111,11 +111,17 @@ def _layer_to_json(layer: layers.Layer) -> dict[str, Any]:
     """A layer as its type and fields; a stack run-length encoded, as it is kept."""
     if isinstance(layer, layers.Stack):
         return {"type": "Stack", "ndim": layer.ndim, "parts": [[_layer_to_json(part), count] for part, count in layer.parts]}
-    return {"type": type(layer).__name__, **{f.name: getattr(layer, f.name) for f in fields(layer)}}
+    values = {f.name: getattr(layer, f.name) for f in fields(layer)}
+    inner = {name: _layer_to_json(value) for name, value in values.items() if isinstance(value, layers.Layer)}
+    return {"type": type(layer).__name__, **values, **inner}
 
 
 def _layer_from_json(about: dict[str, Any]) -> Any:
-    values = {name: nested(value) for name, value in about.items() if name not in ("type", "parts")}
+    values = {
+        name: _layer_from_json(value) if isinstance(value, dict) else nested(value)
+        for name, value in about.items()
+        if name not in ("type", "parts")
+    }
     kind = getattr(layers, about["type"], None)
     if not (isinstance(kind, type) and issubclass(kind, layers.Layer)):
         raise KeyError(f"unknown layer {about['type']!r}")

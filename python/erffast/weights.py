@@ -50,8 +50,20 @@ def read_weights(weights: Any, places: Sequence[Place], n_all: int | None = None
             return whole
         # something is wrong with one of them: which, the loop tells
         arrays = list(np.moveaxis(arrays, arrays.ndim - ndim - 1, 0))
-    each, draws = _one_by_one(arrays, runs)
+    each, draws = _one_by_one(arrays, [(item.layer, item.kernel) for item in runs for _ in range(item.count)], chained=True)  # type: ignore[misc]
     return Weights(draws, each=each)
+
+
+def read_kernels(weights: Any, convs: Sequence[tuple[Conv, tuple[int, ...]]]) -> list[Array]:
+    """The weights given by a user for convolutions with these kernels, in any network: [draws or 1, out, in // groups, *kernel] each.
+
+    Whether one layer's channels are the next one's is left to who knows which is which.
+    """
+    ndim = len(convs[0][1]) if convs else 0
+    arrays = _weight_arrays(weights, len(convs), ndim)
+    if isinstance(arrays, np.ndarray):
+        arrays = list(np.moveaxis(arrays, arrays.ndim - ndim - 1, 0))
+    return _one_by_one(arrays, convs, chained=False)[0]
 
 
 def _stacked(array: Array, runs: Sequence[Place], ndim: int) -> Weights | None:
@@ -70,15 +82,14 @@ def _stacked(array: Array, runs: Sequence[Place], ndim: int) -> Weights | None:
     return Weights(draws, stacked=used.reshape(*used.shape[:2], 1, 1, *sides))
 
 
-def _one_by_one(arrays: Sequence[Array], runs: Sequence[Place]) -> tuple[list[Array], int | None]:
-    convs = [item for item in runs for _ in range(item.count)]
+def _one_by_one(arrays: Sequence[Array], convs: Sequence[tuple[Conv, tuple[int, ...]]], *, chained: bool) -> tuple[list[Array], int | None]:
+    """`chained`: each takes the channels that the one before it gives."""
     result: list[Array] = []
     draws: int | None = None
     before: tuple[int, ...] | None = None  # the shape of the last one, without draws
-    for index, (item, array) in enumerate(zip(convs, arrays, strict=False)):
+    for index, ((layer, kernel), array) in enumerate(zip(convs, arrays, strict=False)):
         name = f"weights[{index}]"
-        kernel, ndim, layer = item.kernel, len(item.kernel), item.layer
-        assert isinstance(layer, Conv)
+        ndim = len(kernel)
         if array.ndim < ndim or array.shape[array.ndim - ndim :] != kernel:
             raise ValueError(f"{name} has shape {array.shape}, but convolution {index} ({layer.label}) has a kernel of shape {kernel}")
         extra = array.ndim - ndim
@@ -96,7 +107,7 @@ def _one_by_one(arrays: Sequence[Array], runs: Sequence[Place]) -> tuple[list[Ar
             )
         full = array.reshape(this or 1, *((1, 1) if extra < 2 else array.shape[extra - 2 : extra]), *kernel)
         _check_channels(full, layer, index, before)
-        before = full.shape[1:]
+        before = full.shape[1:] if chained else None
         flat = full.reshape(len(full), -1).any(axis=1)
         if not flat.all():
             which = "" if draws is None else f" in draw {int(np.flatnonzero(~flat)[0])}"

@@ -197,6 +197,15 @@ void combined() {
   print_all("combine", out);
 }
 
+void random_rows() {
+  const Stream stream{1234567890123, 5, 6, Purpose::input};
+  std::vector<double> out(1001);
+  kernel_table().random->normals(out.data(), stream, 3, 1001);
+  print_all("normals", out);
+  kernel_table().random->uniforms(out.data(), stream, 3, 1001);
+  print_all("uniforms", out);
+}
+
 }  // namespace
 
 int main() {
@@ -216,4 +225,5 @@ int main() {
   outer_product<double>("outer float64");
   spectral();
   combined();
+  random_rows();
 }

@@ -1,8 +1,11 @@
 // The inner loops, compiled once per instruction set and reached through one table chosen at load.
 #pragma once
 
+#include <cstdint>
+
 #include "erffast/band_kernels.hpp"
 #include "erffast/profile_kernels.hpp"
+#include "erffast/random_kernels.hpp"
 #include "erffast/spectral_kernels.hpp"
 #include "erffast/step.hpp"
 
@@ -46,6 +49,27 @@ struct Rows {
   T* keep;                      // where the last kernel rows - 1 rows of the input go, laid out as `above`; may be `above`, or null
 };
 
+// One row of pixels whose channels follow one another in memory:
+//   out[p][o] = sum over taps, then channels c upwards, of weights[c][o] * source[p][c]
+template <class T>
+struct PixelTap {
+  const T* source;   // [pixels, channels], the first pixel that this tap reads
+  const T* weights;  // [channels, pitch]
+};
+template <class T>
+struct Blend {
+  const PixelTap<T>* taps;
+  Index n_taps;
+  Index channels;     // that are read
+  Index source_step;  // elements from pixel to pixel
+  T* out;
+  Index out_step;
+  Index pixels;
+  Index pitch;        // channels that are written: a multiple of `channel_line`
+};
+template <class T>
+inline constexpr Index channel_line = 64 / static_cast<Index>(sizeof(T));
+
 template <class T>
 struct Kernels {
   // out[x] = sum over t, in order, of taps[t].weight * taps[t].source[x], x in [0, n). One fused multiply-add each where the
@@ -60,6 +84,11 @@ struct Kernels {
   void (*tile)(T* out, const T* weights, Index rows, const T* waves, Index n);
   // By the number of kernel rows, 1 to `most_kernel_rows`. Every sum is the chain of fused multiply-adds that `fir` makes of the same taps.
   void (*rows[most_kernel_rows + 1])(const Rows<T>& rows);
+  void (*blend)(const Blend<T>& blend);
+  // A bit for each value, x mod 8 of bits[x / 8]: whether it is positive. Up to 7 values past n are read, and their bits written.
+  void (*positive)(std::uint8_t* bits, const T* values, Index n);
+  // values[x] *= its bit ? open : shut; up to 7 values past n too.
+  void (*gate)(T* values, const std::uint8_t* bits, T open, T shut, Index n);
 };
 
 // Kernels folded about their centres, for sums with real cosines and sines. The response of a layer at a frequency is
@@ -120,6 +149,7 @@ struct KernelTable {
   const BandKernels* band;
   const PeakKernels* peak;
   const ProfileKernels* profile;
+  const RandomKernels* random;
   Kernels<float> f32;
   Kernels<double> f64;
 };

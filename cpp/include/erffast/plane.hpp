@@ -61,6 +61,18 @@ class Plane {
     }
   }
 
+  // Of rows [y0, y1), of which there is one: what stands between two rows is cleared at once.
+  void clear_margins(Index channel, Index y0, Index y1) {
+    if (parts_ > 1) {
+      for (Index y = y0; y < y1; ++y) clear_margins(channel, y);
+      return;
+    }
+    T* p = row(channel, y0);
+    std::fill(p - margin_, p, T(0));
+    for (Index y = y0 + 1; y < y1; ++y, p += pitch_) std::fill(p + rect_.width, p + pitch_, T(0));
+    std::fill(p + rect_.width, p + rect_.width + margin_ + overrun, T(0));
+  }
+
   // Keeps rows [y0, y1) and columns [x0, x1), counted from the rectangle's corner.
   void crop(Index y0, Index y1, Index x0, Index x1) {
     const Index cut_right = rect_.width - x1;

@@ -57,18 +57,31 @@ class BackwardStep {
     const Index height = out.rect().height;
     T peak = 0;
     for (Index r = first; r < last;) {
-      const Index c = r / height, v = r % height;
-      const Index tiled = tiled_rows(v, std::min(last - r, height - v));
-      if (!(tiled > 0 ? tiles(out, c, v, tiled, scratch, poll) : row(out, c, v, scratch, poll))) return peak;
-      for (const Index end = r + std::max<Index>(tiled, 1); r < end; ++r) {
-        out.clear_margins(c, r % height);
-        peak = std::max(peak, kernels_.max_abs(out.row(c, r % height), out.rect().width));
+      const Index c = r / height, v = r % height, end = std::min(height, v + last - r);
+      Index y = v;
+      while (y < end && y < v + rows_at_once) {
+        const Index tiled = tiled_rows(y, end - y);
+        if (!(tiled > 0 ? tiles(out, c, y, tiled, scratch, poll) : row(out, c, y, scratch, poll))) return peak;
+        y += std::max<Index>(tiled, 1);
       }
+      out.clear_margins(c, v, y);
+      peak = std::max(peak, largest(out, c, v, y));
+      r += y - v;
     }
     return peak;
   }
 
  private:
+  // Of rows [v, end) with cleared margins: those of single numbers are looked through in one go, for they follow one another, with zeros
+  // between them. A short row by itself takes twice the time.
+  T largest(const Plane<T>& out, Index c, Index v, Index end) const {
+    const Index width = out.rect().width;
+    if constexpr (parts == 1) return kernels_.max_abs(out.row(c, v), (end - v - 1) * out.low() + width);
+    T peak = 0;
+    for (Index y = v; y < end; ++y) peak = std::max(peak, kernels_.max_abs(out.row(c, y), width));
+    return peak;
+  }
+
   // Rows from v on, at most `most`, that go into tiles: all that they meet lies inside the image.
   Index tiled_rows(Index v, Index most) const {
     const Index d = run_.dilation[0], rows = d * rows_at_once;
@@ -175,16 +188,18 @@ class BackwardStep {
   // downwards. Zero taps are left out: a layer that only strides costs one.
   void gather(Index c, Index v, Index f, std::vector<Tap<T>>& list) const {
     list.clear();
-    const Index kh = run_.kernel[0], kw = run_.kernel[1];
+    const Index kh = run_.kernel[0], kw = run_.kernel[1], above = run_.stride[0], along = run_.stride[1];
+    const auto divides = [](Index s, Index x) { return s == 1 || x % s == 0; };  // divisions are what a short row would wait for
+    const auto divided = [](Index x, Index s) { return s == 1 ? x : x / s; };
     for (Index first = 0; first < kh; first += most_kernel_rows) {
       each_source(c, [&](Index source, const T* w) {
         for (Index b = 0; b < kw; ++b) {
           const Index left = f - run_.dilation[1] * b;
-          if (left % run_.stride[1] != 0) continue;
+          if (!divides(along, left)) continue;
           for (Index a = std::min(first + most_kernel_rows, kh) - 1; a >= first; --a) {
             const Index up = v - run_.dilation[0] * a;
-            if (up < 0 || up % run_.stride[0] != 0 || up / run_.stride[0] >= in_.rect().height || w[a * kw + b] == T(0)) continue;
-            list.push_back({in_.row(source, up / run_.stride[0]) + left / run_.stride[1], w[a * kw + b]});
+            if (up < 0 || !divides(above, up) || divided(up, above) >= in_.rect().height || w[a * kw + b] == T(0)) continue;
+            list.push_back({in_.row(source, divided(up, above)) + divided(left, along), w[a * kw + b]});
           }
         }
       });

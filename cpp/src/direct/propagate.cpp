@@ -5,11 +5,9 @@
 // fixed order and every reduction is made in a fixed order too, so the bits do not depend on the number of threads.
 #include "erffast/propagate.hpp"
 
-#include <atomic>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
-#include <thread>
 
 #include "direct/accounts.hpp"
 #include "direct/backward_step.hpp"
@@ -18,19 +16,10 @@
 #include "direct/scaled_taps.hpp"
 #include "direct/trim.hpp"
 #include "erffast/separable.hpp"
-#include "erffast/threads.hpp"
+#include "sharing.hpp"
 
 namespace erffast {
 namespace {
-
-// Below this many multiply-adds a step is not worth waking other threads for (they cost some 10 us).
-constexpr Index parallel_work = 300'000;
-
-// Counts a thread out, also when an exception passes: the calling thread waits for the count.
-struct Leaving {
-  std::atomic<int>& busy;
-  ~Leaving() { busy.fetch_sub(1); }
-};
 
 // One draw on its way from the output to the input.
 template <class T, int parts>
@@ -43,15 +32,14 @@ class Chain {
   };
 
  public:
-  Chain(const std::vector<Run<T>>& runs, const Options& options, Index plane_limit, Team* team, Monitor& monitor, bool polls)
-      : runs_(runs), options_(options), limit_(plane_limit), team_(team), monitor_(monitor), polls_(polls),
-        kernels_(kernels_of<T>(kernel_table())) {
+  Chain(const std::vector<Run<T>>& runs, const Options& options, Index plane_limit, const Sharing& sharing)
+      : runs_(runs), options_(options), limit_(plane_limit), sharing_(sharing), kernels_(kernels_of<T>(kernel_table())) {
     for (const Run<T>& run : runs) {
       margin_ = std::max(margin_, Step::margin(run));
       layers_ += run.count;
       keeps_mass_ = keeps_mass_ && !run.bounded;
     }
-    scratch_.resize(static_cast<std::size_t>(team != nullptr ? team->size() : 1));
+    scratch_.resize(static_cast<std::size_t>(sharing_.size()));
     buffers_.resize(scratch_.size());
     if (options.trim == 0) reserve();
   }
@@ -106,7 +94,7 @@ class Chain {
       accounts_.add_layer(*taps, e);
       if (run.bounded) clip({0, 0, run.extent[0] + i * run.growth[0], run.extent[1] + i * run.growth[1]});
       if (!now_.empty()) trim(1);
-      monitor_.add_done(1);
+      sharing_.monitor().add_done(1);
     }
   }
 
@@ -121,7 +109,7 @@ class Chain {
       for (const Layer& layer : group_) accounts_.add_layer(layer.taps, layer.exponent);
       const Index layers = static_cast<Index>(group_.size());
       peak_ == 0 ? now_.clear() : trim(layers);
-      monitor_.add_done(layers);
+      sharing_.monitor().add_done(layers);
       return after;
     }
   }
@@ -156,32 +144,9 @@ class Chain {
     });
   }
 
-  // job(thread, first, last, poll) on shares of the items; returns the largest of the results. Threads take the next share as they
-  // finish one: a neighbour may slow one of them down. `least`: items that make a share worth its overhead.
   template <class Job>
   double shared_out(Index items, Index least, Index work, const Job& job) {
-    const int threads = team_ != nullptr && work > parallel_work ? team_->size() : 1;
-    const int shares = threads == 1 ? 1 : static_cast<int>(std::clamp<Index>(items / least, threads, 2 * threads));
-    std::vector<T> peaks(static_cast<std::size_t>(shares));
-    std::atomic<int> next{0}, busy{threads};
-    const auto part = [&](int thread) {
-      const Leaving leaving{busy};
-      const auto poll = [&, polls = polls_ && thread == 0](Index done) {
-        if (polls) monitor_.tick(done);
-        return !monitor_.stopped();
-      };
-      for (int share = next++; share < shares && !monitor_.stopped(); share = next++) {
-        peaks[static_cast<std::size_t>(share)] = job(thread, first_item(items, share, shares), first_item(items, share + 1, shares), poll);
-      }
-      // the others may be at work for long, and this thread alone answers Ctrl-C
-      while (polls_ && thread == 0 && busy.load() > 1 && !monitor_.stopped()) {
-        std::this_thread::yield();
-        monitor_.tick(1'000'000);  // a yield may take as long as a busy machine likes
-      }
-    };
-    threads > 1 ? team_->run(part) : part(0);
-    monitor_.throw_if_stopped();
-    const double peak = static_cast<double>(kernels_.max_abs(peaks.data(), shares));
+    const double peak = static_cast<double>(sharing_.largest<T>(items, least, work, job));
     if (!std::isfinite(peak)) throw std::runtime_error("internal error: the working image overflowed");
     return peak;
   }
@@ -268,7 +233,7 @@ class Chain {
   void compose(const Run<T>& run, Index draw) {
     const Rect from = now_.rect();
     const double share = options_.trim * static_cast<double>(run.count) / static_cast<double>(layers_);
-    const Image<T> result = composed(run, draw, now_.row(0, 0), from.width, {share, keeps_mass_, limit_, team_}, monitor_);
+    const Image<T> result = composed(run, draw, now_.row(0, 0), from.width, {share, keeps_mass_, limit_, sharing_.team()}, sharing_.monitor());
     const Rect rect = result.plane.rect();
     now_.reshape(1, {from.y0 - run.before[0] * run.count, from.x0 - run.before[1] * run.count + rect.x0, 1, rect.width}, margin_, limit_);
     std::copy_n(result.plane.row(0, 0), rect.width, now_.row(0, 0));
@@ -303,9 +268,7 @@ class Chain {
   const std::vector<Run<T>>& runs_;
   const Options& options_;
   Index limit_;
-  Team* team_;
-  Monitor& monitor_;
-  bool polls_;
+  Sharing sharing_;
   const Kernels<T>& kernels_;
   Index margin_ = 1, layers_ = 0;
   bool keeps_mass_ = true;
@@ -323,33 +286,11 @@ template <class T, int parts>
 std::vector<Image<T>> propagate(const std::vector<Run<T>>& runs, const Options& options, Monitor& monitor) {
   FlushDenormals flush;
   std::vector<Image<T>> images(static_cast<std::size_t>(options.draws));
-  if (options.draws < 2 || options.draws < options.threads || options.threads < 2) {
-    Team team(options.threads);
-    Chain<T, parts> chain(runs, options, options.memory_limit / 2, &team, monitor, true);
-    for (Index d = 0; d < options.draws; ++d) images[static_cast<std::size_t>(d)] = chain.run(d);
-    return images;
-  }
-  // Many draws: one thread each, no waiting for one another.
-  Team team(options.threads);
-  std::atomic<Index> next{0};
-  std::atomic<int> busy{team.size()};
-  team.run([&](int thread) {
-    {
-      const Leaving leaving{busy};
-      try {
-        Chain<T, parts> chain(runs, options, options.memory_limit / 2 / options.threads, nullptr, monitor, thread == 0);
-        for (Index d = next++; d < options.draws; d = next++) images[static_cast<std::size_t>(d)] = chain.run(d);
-      } catch (...) {
-        monitor.stop();
-        throw;
-      }
-    }
-    while (thread == 0 && busy.load() > 0 && !monitor.stopped()) {  // keep answering Ctrl-C while the others finish
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      monitor.tick(1'000'000);
-    }
+  const Index limit = options.memory_limit / 2 / alone(options.draws, options.threads);
+  share_draws(options.draws, options.threads, monitor, [&](const Sharing& sharing, const auto& pieces) {
+    Chain<T, parts> chain(runs, options, limit, sharing);
+    for (Index d = pieces(); d >= 0; d = pieces()) images[static_cast<std::size_t>(d)] = chain.run(d);
   });
-  monitor.throw_if_stopped();
   return images;
 }
 

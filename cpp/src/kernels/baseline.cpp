@@ -5,6 +5,7 @@
 #define ERFFAST_BAND band_baseline
 #define ERFFAST_PEAK peak_baseline
 #define ERFFAST_PROFILE profile_baseline
+#define ERFFAST_RANDOM random_baseline
 #ifdef __aarch64__
 #define ERFFAST_ISA_NAME "arm64"
 #else

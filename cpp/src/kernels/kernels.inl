@@ -7,6 +7,10 @@
 
 #include "erffast/kernels.hpp"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace erffast {
 namespace {
 
@@ -51,29 +55,41 @@ void fir(T* out, const Tap<T>* taps, Index n_taps, Index n) {
   for (; x < n; x += lanes) fir_tile<T, 1>(out, taps, n_taps, x);  // the last may overrun into the zero margin
 }
 
-// Written with vector types: a loop over scalars is not vectorised here, and cost as much as the sums themselves.
+// The larger of the size of `values` and `best`, lane by lane; what is not a number is left out.
+template <class T>
+inline typename Vector<T>::type larger(const T* values, typename Vector<T>::type best) {
+  using V = typename Vector<T>::type;
+  using I = decltype(V{} > V{});
+  const V size = (V)((I)load(values) & ~(I)-V{});  // without its sign
+  return size > best ? size : best;
+}
+
+// Written with vector types: a loop over scalars is not vectorised here, and cost as much as the sums themselves. Rows of small maps
+// are short: the last vector overlaps the one before it, for scalars at the end of a row took a third of a network's time.
 template <class T>
 T max_abs(const T* values, Index n) {
   using V = typename Vector<T>::type;
   constexpr Index lanes = Vector<T>::lanes;
+  T result = 0;
+  if (n < lanes) {
+    for (Index x = 0; x < n; ++x) {
+      const T v = values[x] < 0 ? -values[x] : values[x];
+      result = v > result ? v : result;
+    }
+    return result;
+  }
   V best[4] = {};
   Index x = 0;
   for (; x + 4 * lanes <= n; x += 4 * lanes) {
 #pragma GCC unroll 4
-    for (int u = 0; u < 4; ++u) {
-      const V v = load<T>(values + x + u * lanes);
-      const V size = v < 0 ? -v : v;
-      best[u] = size > best[u] ? size : best[u];
-    }
+    for (int u = 0; u < 4; ++u) best[u] = larger(values + x + u * lanes, best[u]);
   }
-  T result = 0;
-  for (; x < n; ++x) {
-    const T v = values[x] < 0 ? -values[x] : values[x];
-    result = v > result ? v : result;
-  }
-  for (int u = 0; u < 4; ++u) {
-    for (Index j = 0; j < lanes; ++j) result = best[u][j] > result ? best[u][j] : result;
-  }
+  for (; x + lanes <= n; x += lanes) best[0] = larger(values + x, best[0]);
+  best[1] = larger(values + n - lanes, best[1]);
+  best[0] = best[0] > best[1] ? best[0] : best[1];
+  best[2] = best[2] > best[3] ? best[2] : best[3];
+  best[0] = best[0] > best[2] ? best[0] : best[2];
+  for (Index j = 0; j < lanes; ++j) result = best[0][j] > result ? best[0][j] : result;
   return result;
 }
 
@@ -247,10 +263,117 @@ void rows_of(const Rows<T>& r) {
   }
 }
 
+// Pixels of a tile of `blend`, and vectors of channels: as many sums as the registers hold.
+#if ERFFAST_TILE_BYTES == 64
+constexpr int blend_pixels = 12, blend_lines = 2;
+#elif ERFFAST_TILE_BYTES == 32
+constexpr int blend_pixels = 6, blend_lines = 1;
+#else
+constexpr int blend_pixels = 3, blend_lines = 1;
+#endif
+
+// P pixels from pixel p on, `Lines` lines of channels from o on. Each weight loaded serves all pixels.
+template <class T, int Lines, int P>
+[[gnu::always_inline]] inline void blend_tile(const Blend<T>& b, Index o, Index p) {
+  using V = typename Wide<T>::type;
+  constexpr Index lanes = Wide<T>::lanes;
+  constexpr int vectors = static_cast<int>(Lines * channel_line<T> / lanes);
+  V acc[P][vectors] = {};
+  for (Index t = 0; t < b.n_taps; ++t) {
+    const T* source = b.taps[t].source + p * b.source_step;
+    const T* weights = b.taps[t].weights + o;
+    for (Index c = 0; c < b.channels; ++c) {
+      V w[vectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) {
+        w[v] = *reinterpret_cast<const V*>(weights + c * b.pitch + v * lanes);
+        ERFFAST_HELD(w[v]);
+      }
+#pragma GCC unroll 12
+      for (int i = 0; i < P; ++i) {
+        const V pixel = source[i * b.source_step + c] - V{};
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v) acc[i][v] += w[v] * pixel;
+      }
+    }
+  }
+#pragma GCC unroll 12
+  for (int i = 0; i < P; ++i) {
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) *reinterpret_cast<V*>(b.out + (p + i) * b.out_step + o + v * lanes) = acc[i][v];
+  }
+}
+
+template <class T, int Lines>
+void blend_lines_of(const Blend<T>& b, Index o) {
+  Index p = 0;
+  for (; p + blend_pixels <= b.pixels; p += blend_pixels) blend_tile<T, Lines, blend_pixels>(b, o, p);
+  if constexpr (blend_pixels == 12) {
+    for (; p + 6 <= b.pixels; p += 6) blend_tile<T, Lines, 6>(b, o, p);
+  }
+  for (; p + 3 <= b.pixels; p += 3) blend_tile<T, Lines, 3>(b, o, p);
+  for (; p < b.pixels; ++p) blend_tile<T, Lines, 1>(b, o, p);
+}
+
+template <class T>
+void blend(const Blend<T>& b) {
+  Index o = 0;
+  for (; o + blend_lines * channel_line<T> <= b.pitch; o += blend_lines * channel_line<T>) blend_lines_of<T, blend_lines>(b, o);
+  if constexpr (blend_lines > 1) {
+    for (; o < b.pitch; o += channel_line<T>) blend_lines_of<T, 1>(b, o);
+  }
+}
+
+// Bit j: whether lane j is positive.
+template <class T>
+inline unsigned positive_lanes(typename Vector<T>::type v) {
+#if defined(__x86_64__) && ERFFAST_VECTOR_BYTES == 32
+  if constexpr (sizeof(T) == 4) return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps((__m256)v, _mm256_setzero_ps(), _CMP_GT_OQ)));
+  else return static_cast<unsigned>(_mm256_movemask_pd(_mm256_cmp_pd((__m256d)v, _mm256_setzero_pd(), _CMP_GT_OQ)));
+#elif defined(__x86_64__)
+  if constexpr (sizeof(T) == 4) return static_cast<unsigned>(_mm_movemask_ps(_mm_cmpgt_ps((__m128)v, _mm_setzero_ps())));
+  else return static_cast<unsigned>(_mm_movemask_pd(_mm_cmpgt_pd((__m128d)v, _mm_setzero_pd())));
+#else
+  unsigned bits = 0;
+  for (int j = 0; j < Vector<T>::lanes; ++j) bits |= static_cast<unsigned>(v[j] > 0) << j;
+  return bits;
+#endif
+}
+
+template <class T>
+void positive(std::uint8_t* bits, const T* values, Index n) {
+  constexpr int lanes = static_cast<int>(Vector<T>::lanes);
+  for (Index x = 0; x < n; x += 8) {
+    unsigned byte = 0;
+#pragma GCC unroll 4
+    for (int j = 0; j < 8; j += lanes) byte |= positive_lanes<T>(load<T>(values + x + j)) << j;
+    bits[x / 8] = static_cast<std::uint8_t>(byte);
+  }
+}
+
+template <class T>
+void gate(T* values, const std::uint8_t* bits, T open, T shut, Index n) {
+  using V = typename Vector<T>::type;
+  using I = decltype(V{} > V{});  // whole numbers of the same width
+  constexpr int lanes = static_cast<int>(Vector<T>::lanes);
+  const V opens = open - V{}, shuts = shut - V{};
+  I bit[8 / lanes];
+  for (int j = 0; j < 8; ++j) bit[j / lanes][j % lanes] = 1 << j;
+  for (Index x = 0; x < n; x += 8) {
+    const I byte = bits[x / 8] - I{};
+#pragma GCC unroll 4
+    for (int j = 0; j < 8; j += lanes) {
+      const V factor = (byte & bit[j / lanes]) != 0 ? opens : shuts;
+      store<T>(values + x + j, load<T>(values + x + j) * factor);
+    }
+  }
+}
+
 template <class T>
 constexpr Kernels<T> kernels_for() {
   return {fir<T>, max_abs<T>, sum<T>, sum_of_squares<T>, scaled<T>, tile<T>,
-          {nullptr, rows_of<T, 1>, rows_of<T, 2>, rows_of<T, 3>, rows_of<T, 4>, rows_of<T, 5>, rows_of<T, 6>, rows_of<T, 7>}};
+          {nullptr, rows_of<T, 1>, rows_of<T, 2>, rows_of<T, 3>, rows_of<T, 4>, rows_of<T, 5>, rows_of<T, 6>, rows_of<T, 7>},
+          blend<T>, positive<T>, gate<T>};
 }
 
 }  // namespace
@@ -260,8 +383,9 @@ extern const SpectralKernels ERFFAST_SPECTRAL;
 extern const BandKernels ERFFAST_BAND;
 extern const PeakKernels ERFFAST_PEAK;
 extern const ProfileKernels ERFFAST_PROFILE;
+extern const RandomKernels ERFFAST_RANDOM;
 extern const KernelTable ERFFAST_TABLE;
 const KernelTable ERFFAST_TABLE = {ERFFAST_ISA_NAME, &ERFFAST_EXACT, &ERFFAST_SPECTRAL, &ERFFAST_BAND, &ERFFAST_PEAK, &ERFFAST_PROFILE,
-                                   kernels_for<float>(), kernels_for<double>()};
+                                   &ERFFAST_RANDOM, kernels_for<float>(), kernels_for<double>()};
 
 }  // namespace erffast

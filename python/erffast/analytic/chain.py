@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _validate as check
+from .._graphs import chain_of
 from ..layers import AvgPool, Conv, Layer, MaxPool, Stack, _Window
 
 _LARGEST_JUMP = 2**62
@@ -32,11 +33,9 @@ class Step:
 
 
 def as_stack(net: Any) -> Stack:
-    """A layer as a stack of itself; a stack as it is."""
-    if isinstance(net, Stack):
-        return net
+    """A layer as a stack of itself; a stack as it is. Networks with skip connections are refused by name."""
     if isinstance(net, Layer):
-        return Stack([net])
+        return chain_of(net if isinstance(net, Stack) else Stack([net]), "the theory")
     raise TypeError(f"net must be a Layer or a Stack, got {net!r}")
 
 

@@ -90,6 +90,8 @@ def check(net_or_erf: Layer | ERF, *, net: Layer | None = None) -> list[Check]:
         Neither a layer nor a result.
     ValueError
         A result with draws: check one of them.
+    NotImplementedError
+        The network has skip connections.
     """
     if isinstance(net_or_erf, Layer):
         if net is not None:

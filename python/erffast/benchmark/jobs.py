@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from .cases import Case, Size
 from .chosen import Choices
+from .nonlinear import Simulated, Wide
 from .positive import Deep, Direct, DirectSingle, Tails
 from .signed import Signed, SignedCompact
 from .uniform import SmallCall, SmallParse, UniformImage, UniformProfiles
@@ -74,6 +75,18 @@ JOBS = {
             Tails,
             ({"n": 500, "k": 7}, {"n": 5000, "k": 7}),
             ({"n": 200, "k": 7}, {"n": 500, "k": 7}),
+        ),
+        Job(
+            "J5",
+            "3x3 and ReLU, mean of draws",
+            Simulated,
+            ({"n": 20, "draws": 20, "channels": 1}, {"n": 20, "draws": 100, "channels": 1}),
+        ),
+        Job(
+            "J6",
+            "3x3 and ReLU, many channels, float32",
+            Wide,
+            ({"n": 20, "draws": 2, "channels": 16}, {"n": 100, "draws": 2, "channels": 64}),
         ),
         Job(
             "J8",

@@ -4,7 +4,8 @@ A recursive descent over the grammar (docs/text.md explains it with examples)::
 
     network = item ("," item)* [","]
     item    = (layer | "(" network ")") ("*" count)*
-    layer   = window | "dropout" real | "scale" real | activation | norm
+    layer   = window | "dropout" real | "scale" real | activation | norm | residual
+    residual = "residual" "(" network ["|" network] ")"
     window  = ("conv" | "maxpool" | "avgpool") sizes ("/" sizes | ":" option)*
     option  = "d" sizes | "p" pads | "same" | "valid" | "ceil" | "nopad"
     sizes   = integer ("x" integer)*
@@ -46,15 +47,15 @@ _LATER = {
     "convtranspose": L.ConvTranspose,
     "upsample": L.Upsample,
     "globalpool": L.GlobalPool,
-    "residual": L.Residual,
     "branches": L.Branches,
 }
-_NAMES = (*_WINDOWS, *_REALS, *L.ACTIVATIONS, *_NORMS)
+_NAMES = (*_WINDOWS, *_REALS, *L.ACTIVATIONS, *_NORMS, "residual")
 # Words of other libraries that no likeness of letters would find.
 _SYNONYMS = {
     "convolution": "conv", "pool": "maxpool", "mp": "maxpool", "maxpooling": "maxpool", "ap": "avgpool", "meanpool": "avgpool",
     "averagepool": "avgpool", "bn": "batchnorm", "ln": "layernorm", "gn": "groupnorm", "in": "instancenorm", "swish": "silu",
     "lrelu": "leaky_relu", "drop": "dropout", "id": "identity", "linear": "identity", "gamma": "scale",
+    "res": "residual", "skip": "residual", "shortcut": "residual", "resblock": "residual", "basicblock": "residual",
 }  # fmt: skip
 _OPTION_SYNONYMS = {"pad": "p", "padding": "p", "dil": "d", "dilation": "d", "dilated": "d", "s": "/", "stride": "/"}
 
@@ -63,7 +64,7 @@ _NAME = re.compile(r"[A-Za-z_]+")
 _INTEGER = re.compile(r"[0-9]+")
 _REAL = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _TIMES = re.compile(r"[xX]")
-_UP_TO_NEXT = re.compile(r"[^,()*]*")
+_UP_TO_NEXT = re.compile(r"[^,()*|]*")
 _PIECE = re.compile(r"[\w.+-]+|\S")  # what an error message calls the thing it met
 
 
@@ -163,13 +164,13 @@ class _Reader:
         items = [self.item()]
         while self.peek() == ",":
             self.at += 1
-            if self.peek() in (")", ""):  # a comma may also stand behind the last layer
+            if self.peek() in (")", "|", ""):  # a comma may also stand behind the last layer
                 break
             items.append(self.item())
         return L.Stack(items, ndim=self.ndim)  # type: ignore[arg-type]
 
     def item(self) -> L.Layer:
-        block = self.group() if self.peek() == "(" else self.known_layer()
+        block = self.group()[0] if self.peek() == "(" else self.known_layer()
         if self.peek() != "*":
             return block
         block = L.Stack([block], ndim=self.ndim)  # type: ignore[arg-type]
@@ -194,20 +195,25 @@ class _Reader:
             self.seen[spelling] = layer
         return layer
 
-    def group(self) -> L.Stack:
+    def group(self, most: int = 1) -> list[L.Stack]:
+        """What stands in parentheses: one network, or up to `most` with '|' between them."""
         opening = self.at
         self.depth += 1
         if self.depth > MAX_DEPTH:
             self.fail(opening, opening + 1, f"parentheses are nested more than {MAX_DEPTH} deep")
         self.at += 1
-        block = self.network()
+        networks = [self.network()]
+        while self.peek() == "|" and len(networks) < most:
+            self.at += 1
+            networks.append(self.network())
         if not self.peek():
             self.fail(opening, opening + 1, "'(' is never closed")
         if self.peek() != ")":
-            self.expected("',' between two layers or ')'", self.hint_after_layer())
+            between = "',' between two layers, '|' before the shortcut" if len(networks) < most else "',' between two layers"
+            self.expected(f"{between} or ')'", self.hint_after_layer())
         self.at += 1
         self.depth -= 1
-        return block
+        return networks
 
     def count(self) -> int:
         start = self.at
@@ -231,6 +237,8 @@ class _Reader:
         if name in _REALS:
             make, example = _REALS[name]
             return self.build(start, make, self.real(name, example))
+        if name == "residual":
+            return self.residual(start)
         plain: Callable[..., L.Layer]
         if name in L.ACTIVATIONS:
             plain, argument = L.Activation, name
@@ -242,6 +250,11 @@ class _Reader:
             _, end, word = self.piece(start)
             self.fail(start, end, f"unknown layer {word}: '{name}' takes no number")
         return self.build(start, plain, argument)
+
+    def residual(self, start: int) -> L.Layer:
+        if self.peek() != "(":
+            self.expected("'(' after 'residual', as in residual(conv3:p1, relu, conv3:p1)")
+        return self.build(start, L.Residual, *self.group(most=2))
 
     def window(self, name: str, start: int) -> L.Layer:
         self.space()
@@ -354,6 +367,8 @@ class _Reader:
     def hint_after_layer(self) -> str:
         if self.peek() in ("x", "X", "×"):
             return "; repeats are written conv3 * 4, sizes per axis without spaces, conv3x5"
+        if self.peek() == "|":
+            return "; '|' stands in residual(...) only, once, before the shortcut"
         return ""
 
 

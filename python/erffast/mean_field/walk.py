@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from .. import _validate as check
+from .._graphs import chain_of
 from ..layers import Activation, AvgPool, Conv, Dropout, Layer, MaxPool, Norm, Scale, Stack
 from .moments import SCALE_FREE
 from .repeats import Item, Repeat, Runs
@@ -64,6 +65,7 @@ def gains(stack: Stack) -> GainWalk:
     """Gain of every layer of `stack`, run-length encoded as the stack is; see the module for what is assumed."""
     if not isinstance(stack, Stack):
         raise TypeError(f"stack must be a Stack, got {stack!r}")
+    chain_of(stack, "mean_field.gains()")
     walker = _Walker(stack.ndim)
     runs, _ = walker.parts(stack, State(), Need())
     with decimal.localcontext(_CONTEXT):

@@ -100,7 +100,7 @@ def view_level(what: Shown, log: bool) -> float:
 
 def level_size(erf: ERF) -> float | None:
     """The level size; None for draws, whose mean has another one than they have."""
-    return median(erf.level_size()) if erf.draws == 1 else None
+    return median(erf.level_size()) if erf.held == 1 else None
 
 
 def median(values: object) -> float:
@@ -140,7 +140,7 @@ def draw_plane(ax: Axes, erf: ERF, what: Shown, cax: Axes | None = None, *, log:
         corner = _maps.quiet_corner(crop.values)
         _maps.draw_sketch(ax, image, around, view, corner, around.sketch_text)
     outlined = _maps.draw_level(ax, image, what, around, crop, level_size(erf), below=corner is not None and corner[0] == "top")
-    if ellipse and outlined and erf.draws == 1 and not what.signed:
+    if ellipse and outlined and erf.held == 1 and not what.signed:
         _maps.draw_std(ax, image, tuple(map(median, erf.mean())), tuple(map(median, erf.std())))
     _maps.draw_bar(ax, image, what, [crop], cax)
 
@@ -209,7 +209,7 @@ def _sizes(erf: ERF) -> str:
         f"mass 95.45 %: {style.px(median(erf.mass_size()))} px",
         f"TRF {style.sides(erf.receptive_field.size)} px",
     ]
-    return SEPARATOR.join(items + ([f"medians of {erf.draws} draws"] if erf.draws > 1 else []))
+    return SEPARATOR.join(items + ([f"medians of {erf.held} draws"] if erf.held > 1 else []))
 
 
 def _accounts(erf: ERF) -> str:

@@ -138,7 +138,7 @@ class Shown:
 
 def shown(erf: ERF) -> Shown:
     """The mean of the draws of `erf`. Signed draws cancel in a mean: of these the mean square is shown."""
-    several = erf.draws > 1
+    several = erf.held > 1
     squared = several and erf.reduction == "signed"
     factors, image = None, None
     if erf.separable:
@@ -147,7 +147,7 @@ def shown(erf: ERF) -> Shown:
     else:
         image = _summed_image(erf, squared) if several else np.asarray(erf.image).reshape(erf.shape)
         peak = float(max(image.max(), -image.min()))
-    note = f", mean of {erf.draws} draws" if several else ""
+    note = f", mean of {erf.draws} draws" if erf.draws > 1 else ""
     power = squared or erf.reduction == "square"
     signed = erf.reduction == "signed" and not several
     quantity = _quantity(erf, squared)

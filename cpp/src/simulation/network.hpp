@@ -1,0 +1,474 @@
+// One random network at a time: its weights and input, forward to the last gate, and the gradient back to the input.
+//
+// Values and gradients are kept near 1 by powers of two, and what was taken out is counted: a network of any depth and any weights
+// stays in range. Only where an activation's shape depends on the scale are values brought to their own.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "direct/backward_step.hpp"
+#include "erffast/philox.hpp"
+#include "erffast/plane.hpp"
+#include "erffast/simulate.hpp"
+#include "sharing.hpp"
+#include "simulation/blended.hpp"
+#include "simulation/forward_step.hpp"
+#include "simulation/functions.hpp"
+#include "simulation/gate.hpp"
+#include "simulation/layout.hpp"
+#include "simulation/maximum.hpp"
+#include "simulation/pooled.hpp"
+#include "simulation/reduction.hpp"
+#include "simulation/scaled.hpp"
+
+namespace erffast::simulation {
+
+// The unit's gradient of a second answer, to compare with that of 1: sums are rounded otherwise. In both precisions.
+inline constexpr float other_start = 0x1.6a09e6p-1f;
+
+// From here on the channels of a pixel are put side by side: a line of 64 bytes is then half full at least.
+inline constexpr Index many_channels = 8;
+
+inline bool side_by_side(const Program& program) {
+  Index most = 0;
+  for (const Operation& op : program.operations) {
+    if (op.kind != Kind::convolution) continue;
+    if (op.groups > 1) return false;
+    most = std::max(most, program.values[op.out].channels);
+  }
+  return most >= many_channels;
+}
+
+// Columns of padding that the first or last window of an output rectangle reads.
+inline Index overhang(const Program& program, const Operation& op) {
+  const Rect &in = program.values[op.in].rect, &out = program.values[op.out].rect;
+  const Window& w = op.window;
+  const Index first = w.stride[1] * out.x0 - w.before[1], last = w.stride[1] * (out.x0 + out.width - 1) + w.dilation[1] * (w.kernel[1] - 1) - w.before[1];
+  return std::max<Index>({0, in.x0 - first, last - (in.x0 + in.width - 1)});
+}
+
+// Zero columns that every plane must have at each side. Windows of channels side by side read the padding where it is; others read
+// columns sorted by the stride.
+template <class T>
+Index margin_of(const Program& program, const Layout<T>& layout) {
+  Index margin = 1, widest = 1;
+  for (const Value& value : program.values) widest = std::max(widest, layout.pitch(value.channels));
+  for (const Operation& op : program.operations) {
+    const Index beyond = overhang(program, op);
+    margin = std::max({margin, BackwardStep<T>::margin(run_of<T>(op.window)), layout.channels_last() ? beyond + 1 : ForwardStep<T>::margin(op.window, beyond)});
+  }
+  return margin * widest;
+}
+
+template <class T>
+class Network {
+ public:
+  Network(const Program& program, Index limit, const Sharing& sharing)
+      : program_(program), sharing_(sharing), kernels_(kernels_of<T>(kernel_table())), random_(*kernel_table().random),
+        layout_(side_by_side(program)), planes_(margin_of<T>(program, layout_), limit), blended_(layout_), pooled_(layout_),
+        values_(program.values.size()), gradients_(program.values.size()), readers_(program.values.size()),
+        steps_(program.operations.size(), Step(layout_)), scratch_(static_cast<std::size_t>(sharing.size())) {
+    for (std::size_t i = 0; i < program.operations.size(); ++i) {
+      const Operation& op = program.operations[i];
+      ++readers_[op.in];
+      if (op.kind == Kind::sum) ++readers_[op.other];
+      if (op.kind == Kind::activation || op.kind == Kind::maximum || op.kind == Kind::dropout) gated_ = i + 1;
+    }
+  }
+
+  // Draw number `draw`, the `index`th of this call; `image` [rows, columns] of the input's rectangle.
+  Drawn run(Index draw, Index index, double* image) {
+    draw_ = draw;
+    index_ = index;
+    if (!gradient(T(1))) return {0, Fate::not_finite};
+    Drawn drawn = reduce(gradients_[0], layout_, program_.values[0], program_.reduction, image);
+    drawn.border = -std::expm1(kept_);
+    planes_.release(gradients_[0]);
+    sharing_.monitor().add_done(static_cast<Index>(program_.operations.size()));
+    return drawn;
+  }
+
+  // An estimate of the error of a draw's gradient, relative to its peak: how far two answers are apart that are the same but for
+  // rounding, because every weight is the next number, up or down, and the unit's gradient another one. Deep networks with few channels
+  // amplify rounding layer by layer, and no bound would tell closely how much.
+  double rounding(Index draw, Index index) {
+    draw_ = draw;
+    index_ = index;
+    nudged_ = true;
+    const bool finite = gradient(static_cast<T>(other_start));
+    nudged_ = false;
+    Scaled<T> other = std::move(gradients_[0]);
+    gradients_[0].present = false;
+    const double far = finite && gradient(T(1)) && gradients_[0].present ? distance(gradients_[0], other, static_cast<double>(other_start)) : 0.0;
+    planes_.release(gradients_[0]);
+    planes_.release(other);
+    return far;
+  }
+
+ private:
+  struct Step {  // what an operation keeps for the way back
+    explicit Step(const Layout<T>& layout) : chosen(layout) {}
+    std::vector<T> weights;
+    Index exponent = 0;  // of the weights
+    Gate<T> gate;
+    Chosen<T> chosen;
+  };
+
+  Stream stream(const Operation* op, Purpose purpose) const {
+    return {program_.seed, static_cast<std::uint32_t>(draw_), op == nullptr ? 0 : op->layer, purpose};
+  }
+
+  // ---------------------------------------------------------------------------------------------- weights
+  void make_weights(const Operation& op, Step& step) {
+    const Index out = program_.values[op.out].channels, in = program_.values[op.in].channels / op.groups, taps = op.window.taps();
+    const Index n = out * in * taps;
+    step.weights.resize(static_cast<std::size_t>(n));
+    step.exponent = op.exponent;
+    T* weights = step.weights.data();
+    if (op.weights == nullptr) {
+      fill(n, stream(&op, Purpose::weight), random_.normals, [&](Index first, Index count, const double* normals) {
+        Index tap = first % taps;
+        for (Index i = 0; i < count; ++i, tap = tap + 1 < taps ? tap + 1 : 0) weights[first + i] = static_cast<T>(normals[i] * op.spread[tap]);
+      });
+      return nudge(step.weights);
+    }
+    const double* from = op.weights + (op.weight_draws == 1 ? 0 : index_ * n);
+    const int e = excess(from, n);
+    const double factor = std::ldexp(1.0, -e);
+    for (Index i = 0; i < n; ++i) weights[i] = static_cast<T>(from[i] * factor);
+    step.exponent += e;
+    nudge(step.weights);
+  }
+
+  // The power of two to take out of numbers whose peak is far from 1, so that they are normal numbers of any dtype; else 0.
+  int excess(const double* numbers, Index n) const {
+    const double peak = kernels_of<double>(kernel_table()).max_abs(numbers, n);
+    const int e = peak > 0 ? std::ilogb(peak) : 0;
+    return std::abs(e) <= span<T> / 2 ? 0 : e;
+  }
+
+  void nudge(std::vector<T>& weights) const {
+    constexpr T up = 1 + std::numeric_limits<T>::epsilon(), down = 1 - std::numeric_limits<T>::epsilon();
+    for (std::size_t i = 0; i < weights.size() && nudged_; ++i) weights[i] *= std::popcount(i * 0x9E3779B97F4A7C15) % 2 == 0 ? up : down;
+  }
+
+  // The first n random numbers of a stream, shared out in pairs: visit(first, count, numbers).
+  template <class Visit>
+  void fill(Index n, const Stream& numbers, MakeRow make, const Visit& visit) {
+    constexpr Index work = 20;            // multiply-adds that a pair takes the time of
+    constexpr Index pairs_at_once = 256;  // they stay in the first-level cache
+    sharing_.template largest<T>((n + 1) / 2, 4 * pairs_at_once, (n + 1) / 2 * work, [&](int, Index pair, Index last, const auto& poll) {
+      double made[2 * pairs_at_once];
+      for (; pair < last; pair += pairs_at_once) {
+        const Index count = std::min(2 * std::min(pairs_at_once, last - pair), n - 2 * pair);
+        make(made, numbers, pair, count);
+        visit(2 * pair, count, made);
+        if (!poll(count / 2 * work)) break;
+      }
+      return T(0);
+    });
+  }
+
+  // ---------------------------------------------------------------------------------------------- forward
+  bool forward() {
+    left_ = readers_;
+    make_input();
+    for (std::size_t i = 0; i < gated_; ++i) {
+      const Operation& op = program_.operations[i];
+      if (!forward(op, steps_[i])) return false;
+    }
+    for (Scaled<T>& value : values_) planes_.release(value);
+    return true;
+  }
+
+  void make_input() {
+    Scaled<T>& input = values_[0];
+    const Value& value = program_.values[0];
+    input = {planes_.zeros(layout_.planes(value), layout_.rect(value)), 0, true};
+    const Index n = value.channels * value.rect.height * value.rect.width;
+    const auto set = [&](Index first, Index count, const double* numbers) { set_pixels(value, input.plane, first, count, numbers, 1.0); };
+    switch (program_.filling) {
+      case Filling::normal: return fill(n, stream(nullptr, Purpose::input), random_.normals, set);
+      case Filling::uniform: return fill(n, stream(nullptr, Purpose::input), random_.uniforms, set);
+      case Filling::given: {
+        const double* given = program_.inputs + (program_.input_draws == 1 ? 0 : index_ * n);
+        const int e = excess(given, n);
+        set_pixels(value, input.plane, 0, n, given, std::ldexp(1.0, -e));
+        input.exponent = program_.input_exponent + e;
+      }
+    }
+  }
+
+  // Pixels [first, first + n) of a map, counted along its rows, its columns of rows and its channels.
+  void set_pixels(const Value& value, Plane<T>& plane, Index first, Index n, const double* numbers, double factor) {
+    const Index width = value.rect.width, height = value.rect.height, step = layout_.step(value.channels);
+    for (const Index end = first + n; first < end;) {
+      const Index row = first / width, x = first % width, count = std::min(end - first, width - x);
+      T* to = layout_.row(plane, row / height, row % height) + x * step;
+      for (Index i = 0; i < count; ++i) to[i * step] = static_cast<T>(numbers[i] * factor);
+      first += count;
+      numbers += count;
+    }
+  }
+
+  // Returns whether all is finite.
+  bool forward(const Operation& op, Step& step) {
+    const Value& to = program_.values[op.out];
+    Scaled<T>& out = values_[op.out];
+    switch (op.kind) {
+      case Kind::convolution: {
+        make_weights(op, step);
+        if (!windowed(op, step)) return false;
+        break;
+      }
+      case Kind::filter: {
+        make_taps(op, step);
+        if (!windowed(op, step)) return false;
+        if (op.shares != nullptr) multiply(out.plane, layout_, to, op.shares);
+        break;
+      }
+      case Kind::maximum: {
+        out = {planes_.zeros(layout_.planes(to), layout_.rect(to)), values_[op.in].exponent, true};
+        step.chosen.forward(op.window, program_.values[op.in], values_[op.in].plane, to, out.plane, sharing_);
+        break;
+      }
+      case Kind::activation: {
+        out = taken(op.in);
+        planes_.fit(out.plane, layout_.rect(to));
+        if (!scale_free(op.function) && out.exponent != 0) {
+          multiply(out.plane, power_of_two<T>(out.exponent));
+          out.exponent = 0;
+          if (!std::isfinite(largest(out.plane))) return false;
+        }
+        activate(op.function, out.plane, step.gate);
+        break;
+      }
+      case Kind::dropout: {
+        out = taken(op.in);
+        planes_.fit(out.plane, layout_.rect(to));
+        make_mask(op, out.plane, step.gate);
+        break;
+      }
+      case Kind::scale: {
+        out = taken(op.in);
+        planes_.fit(out.plane, layout_.rect(to));
+        multiply(out.plane, static_cast<T>(op.number));
+        out.exponent += op.exponent;
+        break;
+      }
+      case Kind::sum: {
+        out = taken(op.in);
+        planes_.fit(out.plane, layout_.rect(to));
+        add(out, values_[op.other]);
+        read(op.other);
+        break;
+      }
+    }
+    if (op.kind == Kind::convolution || op.kind == Kind::filter || op.kind == Kind::maximum) read(op.in);
+    return true;
+  }
+
+  // Returns whether all is finite.
+  bool windowed(const Operation& op, const Step& step) {
+    const Value &from = program_.values[op.in], &to = program_.values[op.out];
+    const Scaled<T>& in = values_[op.in];
+    Scaled<T>& out = values_[op.out];
+    out = {planes_.spare(), in.exponent + step.exponent, true};
+    T peak;
+    if (layout_.channels_last()) {
+      out.plane.reshape(1, layout_.rect(to), planes_.margin(), planes_.limit());
+      peak = op.kind == Kind::convolution ? blended_.forward(op.window, step.weights.data(), from, in.plane, to, out.plane, sharing_)
+                                          : pooled_.forward(op.window, step.weights.data(), from, in.plane, to, out.plane, sharing_);
+    } else {
+      forward_.take(op.window, joined(op), step.weights.data());
+      peak = forward_.run(in.plane, to.rect, out.plane, planes_.margin(), planes_.limit(), sharing_);
+      planes_.fit(out.plane, to.rect);
+    }
+    tame(out, peak);
+    return std::isfinite(peak);
+  }
+
+  Joined joined(const Operation& op) const {
+    const Index in = program_.values[op.in].channels;
+    return op.kind == Kind::filter ? Joined{0, in, 1} : Joined{program_.values[op.out].channels, in, op.groups};
+  }
+
+  void make_taps(const Operation& op, Step& step) {
+    step.weights.assign(op.taps, op.taps + op.window.taps());
+    step.exponent = 0;
+  }
+
+  void make_mask(const Operation& op, Plane<T>& plane, Gate<T>& gate) {
+    const Value& value = program_.values[op.out];
+    const Index width = value.rect.width, height = value.rect.height, pitch = layout_.pitch(value.channels), n = value.channels * height * width;
+    std::vector<unsigned char> kept(static_cast<std::size_t>(n));
+    fill(n, stream(&op, Purpose::mask), random_.uniforms, [&](Index first, Index count, const double* numbers) {
+      for (Index i = 0; i < count; ++i) kept[static_cast<std::size_t>(first + i)] = numbers[i] >= op.number;
+    });
+    gate.decide(plane, static_cast<T>(1 / (1 - op.number)), T(0), [&](Index i) {
+      if (!layout_.channels_last()) return kept[static_cast<std::size_t>(i)] != 0;
+      const Index channel = i % pitch, pixel = i / pitch;
+      return channel < value.channels && kept[static_cast<std::size_t>(channel * height * width + pixel)] != 0;
+    });
+  }
+
+  // A value for an operation that changes it: the value itself where nothing else reads it.
+  Scaled<T> taken(std::size_t value) {
+    if (--left_[value] == 0) {
+      values_[value].present = false;
+      return {std::move(values_[value].plane), values_[value].exponent, true};
+    }
+    return {planes_.copied(values_[value].plane), values_[value].exponent, true};
+  }
+
+  // An operation has read a value: the last one gives its memory back.
+  void read(std::size_t value) {
+    if (--left_[value] == 0) planes_.release(values_[value]);
+  }
+
+  // ---------------------------------------------------------------------------------------------- backward
+  // From a gradient of `start` at the unit; leaves that of the input in gradients_[0]. Returns whether all values were finite.
+  bool gradient(T start) {
+    kept_ = 0;
+    if (gated_ > 0 && !forward()) return false;
+    backward(start);
+    return true;
+  }
+
+  void backward(T start) {
+    const std::size_t last = program_.values.size() - 1;
+    const Value& unit = program_.values[last];
+    gradients_[last] = {planes_.zeros(layout_.planes(unit), layout_.rect(unit)), 0, true};
+    gradients_[last].plane.row(0, 0)[0] = start;
+    for (std::size_t i = program_.operations.size(); i-- > 0;) {
+      const Operation& op = program_.operations[i];
+      Scaled<T>& above = gradients_[op.out];
+      if (above.present) backward(op, steps_[i], above, i >= gated_);
+      planes_.release(above);
+    }
+  }
+
+  // `fresh`: the way forward ended before this operation.
+  void backward(const Operation& op, Step& step, Scaled<T>& above, bool fresh) {
+    switch (op.kind) {
+      case Kind::convolution:
+        if (fresh) make_weights(op, step);
+        return spread(op, step, above);
+      case Kind::filter:
+        if (fresh) make_taps(op, step);
+        if (op.shares != nullptr) multiply(above.plane, layout_, program_.values[op.out], op.shares);
+        return spread(op, step, above);
+      case Kind::maximum: {
+        const Value& in = program_.values[op.in];
+        Scaled<T> below{planes_.zeros(layout_.planes(in), layout_.rect(in)), above.exponent, true};
+        step.chosen.backward(op.window, program_.values[op.out], above.plane, in, below.plane);
+        return receive(op.in, below);
+      }
+      case Kind::activation:
+      case Kind::dropout:
+        step.gate.apply(above.plane);
+        return receive(op.in, above);
+      case Kind::scale: {
+        multiply(above.plane, static_cast<T>(op.number));
+        above.exponent += op.exponent;
+        return receive(op.in, above);
+      }
+      case Kind::sum: {
+        Scaled<T> other{planes_.copied(above.plane), above.exponent, true};
+        receive(op.other, other);
+        return receive(op.in, above);
+      }
+    }
+  }
+
+  // Through a convolution or a filter.
+  void spread(const Operation& op, const Step& step, const Scaled<T>& above) {
+    Scaled<T> below{planes_.spare(), above.exponent + step.exponent, true};
+    const T peak = layout_.channels_last() ? spread_pixels(op, step, above.plane, below.plane) : spread_planes(op, step, above.plane, below.plane);
+    tame(below, peak);
+    if (peak != 0) return receive(op.in, below);
+    planes_.release(below);
+  }
+
+  T spread_planes(const Operation& op, const Step& step, const Plane<T>& above, Plane<T>& below) {
+    Run<T> run = run_of<T>(op.window);
+    const Joined channels = joined(op);
+    run.channels_out = channels.out;
+    run.channels_in = channels.out == 0 ? 1 : channels.in / channels.groups;
+    run.groups = channels.groups;
+    const BackwardStep<T> back(run, step.weights.data(), above, kernels_);
+    below.reshape(back.channels(), back.full_rect(), planes_.margin(), planes_.limit());
+    return sharing_.template largest<T>(back.channels() * below.rect().height, 8, back.work(), [&](int thread, Index first, Index last, const auto& poll) {
+      return back.rows(below, first, last, scratch_[static_cast<std::size_t>(thread)], poll);
+    });
+  }
+
+  T spread_pixels(const Operation& op, const Step& step, const Plane<T>& above, Plane<T>& below) {
+    const Value& from = program_.values[op.out];
+    const Window& w = op.window;
+    Value full{program_.values[op.in].channels, {}};
+    full.rect = {from.rect.y0 * w.stride[0] - w.before[0], from.rect.x0 * w.stride[1] - w.before[1],
+                 w.stride[0] * (from.rect.height - 1) + w.dilation[0] * (w.kernel[0] - 1) + 1,
+                 w.stride[1] * (from.rect.width - 1) + w.dilation[1] * (w.kernel[1] - 1) + 1};
+    below.reshape(1, layout_.rect(full), planes_.margin(), planes_.limit());
+    return op.kind == Kind::convolution ? blended_.backward(w, step.weights.data(), from, above, full, below, sharing_)
+                                        : pooled_.backward(w, step.weights.data(), from, above, full, below, sharing_);
+  }
+
+  // A gradient for a value, moved from; what lies outside its rectangle has met the border of the map.
+  void receive(std::size_t value, Scaled<T>& gradient) {
+    const Rect rect = layout_.rect(program_.values[value]);
+    Scaled<T>& sum = gradients_[value];
+    account(gradient.plane, rect);
+    if (!sum.present) {
+      sum = std::move(gradient);
+      gradient.present = false;
+      return planes_.fit(sum.plane, rect);
+    }
+    planes_.fit(gradient.plane, rect);
+    add(sum, gradient);
+    planes_.release(gradient);
+  }
+
+  // What of a gradient lies outside a rectangle was lost at the border of a map.
+  void account(const Plane<T>& gradient, const Rect& rect) {
+    const Rect& r = gradient.rect();
+    const Index y0 = std::max(r.y0, rect.y0) - r.y0, y1 = std::min(r.y0 + r.height, rect.y0 + rect.height) - r.y0;
+    const Index x0 = std::max(r.x0, rect.x0) - r.x0, x1 = std::min(r.x0 + r.width, rect.x0 + rect.width) - r.x0;
+    if (y0 == 0 && x0 == 0 && y1 == r.height && x1 == r.width) return;
+    double inside = 0, all = 0;
+    for (Index c = 0; c < gradient.channels(); ++c) {
+      for (Index y = 0; y < r.height; ++y) {
+        const T* row = gradient.row(c, y);
+        all += kernels_.sum_of_squares(row, r.width, T(1));
+        if (y >= y0 && y < y1 && x1 > x0) inside += kernels_.sum_of_squares(row + x0, x1 - x0, T(1));
+      }
+    }
+    if (all > 0) kept_ += std::log(inside / all);
+  }
+
+  const Program& program_;
+  Sharing sharing_;
+  const Kernels<T>& kernels_;
+  const RandomKernels& random_;
+  Layout<T> layout_;
+  Planes<T> planes_;
+  Blended<T> blended_;
+  Pooled<T> pooled_;
+  ForwardStep<T> forward_;
+  std::vector<Scaled<T>> values_, gradients_;
+  std::vector<int> readers_, left_;
+  std::vector<Step> steps_;
+  std::vector<typename BackwardStep<T>::Scratch> scratch_;
+  std::size_t gated_ = 0;  // operations before the end of the last gate: those above need no values
+  Index draw_ = 0, index_ = 0;
+  bool nudged_ = false;
+  double kept_ = 0;  // logarithm of the share of the energy that no border took
+};
+
+}  // namespace erffast::simulation

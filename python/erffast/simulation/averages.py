@@ -1,0 +1,89 @@
+"""Means over draws, and how uncertain they are.
+
+Draws come in parts. The mean and the sum of squared deviations of two parts give those of both (Chan, Golub and LeVeque 1979), and
+parts are added up in their order, so that the same draws give the same bits however they were shared out. Draws differ by orders of
+magnitude: every sum has a power of two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class Part(NamedTuple):
+    """The draws of a part, added up: true values are ``mean * 2**exponent`` and ``squares * 4**exponent``."""
+
+    draws: int  # that count
+    mean: Array  # [*shape]
+    squares: Array  # [*shape] sums of squared deviations from the mean
+    exponent: int
+    dead: int
+    nonfinite: int
+    rounding: float  # estimated error of a gradient, relative to its peak
+
+
+def part_of(
+    images: Array, exponents: NDArray[np.int64], fates: NDArray[np.uint8], rounding: float, *, normalise: bool, signed: bool
+) -> Part:
+    """The mean of the images [draws, *shape] of one part; `normalise`: of each brought to unit mass, dead draws left out.
+
+    The images are overwritten: temporaries of their size would cost more than the sums.
+    """
+    dead, nonfinite = int((fates == 1).sum()), int((fates == 2).sum())
+    used = fates == 0 if normalise else fates != 2
+    if not used.any():
+        zeros = np.zeros(images.shape[1:])
+        return Part(0, zeros, zeros, 0, dead, nonfinite, rounding)
+    if not used.all():
+        images, exponents = images[used], exponents[used]
+    factors, exponent = _factors(images, exponents, normalise, signed)
+    count = len(images)
+    images *= np.expand_dims(factors, tuple(range(1, images.ndim)))
+    mean = images.sum(axis=0) / count
+    images -= mean
+    np.square(images, out=images)
+    return Part(count, mean, images.sum(axis=0), exponent, dead, nonfinite, rounding)
+
+
+def _factors(images: Array, exponents: NDArray[np.int64], normalise: bool, signed: bool) -> tuple[Array, int]:
+    """What each draw is multiplied by, and the power of two left over."""
+    if not normalise:
+        exponent = int(exponents.max())
+        return np.ldexp(1.0, np.maximum(exponents - exponent, -2000)), exponent
+    masses = [math.sqrt(np.vdot(image, image)) if signed else image.sum() for image in images]
+    return 1 / np.array(masses), 0
+
+
+def together(parts: Iterable[Part]) -> Part:
+    """All parts in one, in their order."""
+    total: Part | None = None
+    for part in parts:
+        total = part if total is None else _both(total, part)
+    assert total is not None
+    return total
+
+
+def _both(one: Part, other: Part) -> Part:
+    dead, nonfinite = one.dead + other.dead, one.nonfinite + other.nonfinite
+    rounding = max(one.rounding, other.rounding)
+    if not one.draws or not other.draws:
+        return (one if one.draws else other)._replace(dead=dead, nonfinite=nonfinite, rounding=rounding)
+    exponent = max(one.exponent, other.exponent)
+    a, b = (math.ldexp(1.0, max(part.exponent - exponent, -1000)) for part in (one, other))
+    draws = one.draws + other.draws
+    step = other.mean * b - one.mean * a
+    mean = one.mean * a + step * (other.draws / draws)
+    squares = one.squares * (a * a) + other.squares * (b * b) + np.square(step) * (one.draws * other.draws / draws)
+    return Part(draws, mean, squares, exponent, dead, nonfinite, rounding)
+
+
+def standard_error(part: Part) -> Array:
+    """Of the mean, at its scale: what a bootstrap over draws tends to with many resamples, ``sqrt(sum of squares) / draws``."""
+    return np.asarray(np.sqrt(part.squares) / max(part.draws, 1))

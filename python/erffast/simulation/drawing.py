@@ -1,0 +1,242 @@
+"""Draws in parts. A part's draws, and the order in which parts are added up, depend on the network alone: not on threads, not on who
+computes them."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _backend, _core
+from .._progress import Meter
+from ..layers import Activation, Conv, Dropout, MaxPool, Stack
+from .averages import Part, part_of
+from .inputs import Inputs, normal_numbers
+from .program import Made, Program, native_operations, native_values, program_of
+from .schemes import weights_of
+
+MOST_DRAWS, MOST_BYTES, MOST_WORK = 64, 2**26, 2 * 10**10  # of a part: draws, bytes, multiply-adds: about a second
+AHEAD = 64  # parts with an executor at a time
+REMEDY = "use fewer threads, a smaller map or dtype='float32'"
+T = TypeVar("T")
+SIMULATE: dict[str, Any] = {"float32": _core.simulate_f32, "float64": _core.simulate_f64}
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that draws depend on. It is sent to other processes."""
+
+    net: Stack
+    unit: tuple[int, ...]
+    input_size: tuple[int, ...] | None
+    channels: int  # of the input
+    width: int  # of convolutions that do not say
+    scheme: str
+    weights: tuple[tuple[NDArray[np.float64], int], ...] | None  # [draws or 1, out, in // groups, *kernel] each, and a power of two
+    inputs: Inputs
+    seed: int
+    reduction: str
+    normalise: bool
+    dtype: str
+    threads: int
+
+    def program(self) -> Program:
+        return program_of(self.net, self.unit, self.input_size, self.channels, self._width)
+
+    def _width(self, layer: Conv, index: int, channels: int) -> int:
+        if self.weights is None:
+            return layer.channels or self.width * layer.groups // math.gcd(self.width, layer.groups)
+        given = self.weights[index][0].shape
+        if given[2] * layer.groups != channels:
+            raise ValueError(
+                f"weights[{index}] takes {given[2] * layer.groups} input channels (shape {given[1:]}), but convolution {index} "
+                f"({layer.label}) gets {channels}"
+            )
+        return int(given[1])
+
+    def part_size(self, program: Program) -> int:
+        """Draws of a part: so many that neither its images and weights nor the time it takes grow large."""
+        bytes_of_one = 8 * (program.pixels(0) // program.channels + self.drawn_weights(program))
+        return max(1, min(MOST_DRAWS, MOST_BYTES // bytes_of_one, MOST_WORK // (program.work + 1)))
+
+    def drawn_weights(self, program: Program) -> int:
+        """Numbers of the weights of one draw that are made here and not in the engine."""
+        made = self.weights is None and self.scheme in ("orthogonal", "delta-orthogonal")
+        return sum(program.weights_of(one) for one in program.convolutions) if made else 0
+
+
+class Drawn(NamedTuple):
+    """Draws as they came: images [draws, *shape], true values times ``2**exponents``."""
+
+    images: NDArray[np.float64]
+    exponents: NDArray[np.int64]
+    fates: NDArray[np.uint8]  # 0 alive, 1 zero everywhere, 2 not finite
+    borders: NDArray[np.float64]
+    rounding: float
+
+
+def draw(job: Job, draws: range, program: Program | None = None, counted: Meter | None = None) -> Drawn:
+    """The gradients of some draws."""
+    program = job.program() if program is None else program
+    weights = [_weights(job, program, made, index, draws) for index, made in enumerate(program.convolutions)]
+    inputs = job.inputs.for_engine(draws, program.channels, program.rects[0])
+    threads = _backend.thread_count(job.threads)
+    limit = require_memory(program, job, len(draws), threads)
+    operations = native_operations(program, weights)
+    images, exponents, fates, borders, rounding = _engine(job)(
+        native_values(program),
+        operations,
+        inputs,
+        job.inputs.exponent,
+        job.reduction,
+        job.seed,
+        draws.start,
+        len(draws),
+        threads,
+        limit,
+        counted,
+    )
+    if counted is not None:
+        counted.add(len(operations) * len(draws))
+    return Drawn(images if program.ndim == 2 else images[:, 0], exponents, fates, borders, rounding)
+
+
+def _engine(job: Job) -> Any:
+    """The native function; what it lacks of memory it says in bytes."""
+
+    def run(*arguments: Any) -> Any:
+        try:
+            return SIMULATE[job.dtype](*arguments)
+        except MemoryError as exc:
+            needed = _backend.readable_bytes(exc.args[0]) if exc.args and isinstance(exc.args[0], int) else "more"
+            limit = _backend.readable_bytes(_backend.memory_limit())
+            raise MemoryError(f"one map of a draw needs {needed}, and {limit} are available for all; {REMEDY}") from None
+
+    return run
+
+
+def _weights(job: Job, program: Program, made: Made, index: int, draws: range) -> tuple[Any, int]:
+    """Of the convolution of this index."""
+    layer = made.layer
+    assert isinstance(layer, Conv)
+    if job.weights is not None:
+        given, exponent = job.weights[index]
+        return given if len(given) == 1 else given[draws.start : draws.stop], exponent
+    channels = program.channels_of(made.reads[0])
+    shape = (made.channels, channels // layer.groups, *layer.geometry(program.ndim)[0])
+    return normal_numbers(weights_of(job.scheme, layer, shape, made.number, job.seed, draws))
+
+
+def averaged(job: Job, draws: range) -> tuple[Part, float]:
+    """The draws of a part, added up, and the mean share that borders took."""
+    return summed(job, draw(job, draws))
+
+
+def summed(job: Job, drawn: Drawn) -> tuple[Part, float]:
+    alive = drawn.fates == 0
+    part = part_of(drawn.images, drawn.exponents, drawn.fates, drawn.rounding, normalise=job.normalise, signed=job.reduction == "signed")
+    return part, float(drawn.borders[alive].sum())
+
+
+def ranges(draws: int, each: int) -> Iterator[range]:
+    return (range(first, min(first + each, draws)) for first in range(0, draws, each))
+
+
+def in_order(executor: Executor, function: Callable[[Job, range], T], job: Job, work: Iterator[range]) -> Iterator[tuple[range, T]]:
+    """What an executor makes of each part, in order; at most `AHEAD` parts are with it at a time."""
+    waiting: deque[tuple[range, Future[T]]] = deque()
+    try:
+        while True:
+            for some in islice(work, AHEAD - len(waiting)):
+                waiting.append((some, executor.submit(function, job, some)))
+            if not waiting:
+                return
+            some, future = waiting.popleft()
+            yield some, future.result()
+    finally:
+        for _, future in waiting:
+            future.cancel()
+
+
+def parts(job: Job, draws: int, program: Program, executor: Executor | None, counted: Meter | None) -> Iterator[tuple[Part, float]]:
+    """All parts, in order."""
+    work = ranges(draws, job.part_size(program))
+    if executor is None:
+        for some in work:
+            yield summed(job, draw(job, some, program, counted))
+        return
+    for some, found in in_order(executor, averaged, job, work):
+        yield found
+        if counted is not None:
+            counted.add(len(program.operations) * len(some))
+
+
+def drawn(job: Job, draws: int, program: Program, executor: Executor | None, counted: Meter | None) -> Iterator[Drawn]:
+    """All draws as they are, in order."""
+    work = ranges(draws, job.part_size(program))
+    if executor is None:
+        for some in work:
+            yield draw(job, some, program, counted)
+        return
+    for some, found in in_order(executor, draw, job, work):
+        yield found
+        if counted is not None:
+            counted.add(len(program.operations) * len(some))
+
+
+def require_memory(program: Program, job: Job, draws: int, threads: int) -> int:
+    """MemoryError where the draws of a part do not fit; else the bytes allowed to the engine.
+
+    Of every draw under way: the gates of all activations, a bit a pixel where they have two values, the weights, and the largest maps
+    a few times over. Of the part: images, inputs and weights that are made here.
+    """
+    size = np.dtype(job.dtype).itemsize
+    alone = threads if draws >= threads else 1
+    line = 64 // size if program.side_by_side else 1  # channels are filled up to whole lines
+    kept, largest, reached = 0.0, 0.0, 0.0
+    for index, made in enumerate(program.operations):
+        pixels = program.stored(index + 1, line)
+        kept += _kept_bytes(program, made, pixels, size)
+        largest, reached = max(largest, pixels, program.stored(index, line)), max(reached, program.reached(index, line))
+    images = 8 * draws * program.pixels(0) // program.channels
+    inputs = 8 * program.pixels(0) * (draws if job.inputs.images is not None and len(job.inputs.images) > 1 else 1)
+    # two maps and two gradients at a time; planes that grow take half as much again
+    engine = kept + size * (3 * largest + 3 * reached + _most_held(program, line))
+    needed = alone * engine + 3 * images + inputs + 16 * draws * job.drawn_weights(program)
+    together = min(draws, alone)
+    return _backend.require_memory(int(needed), f"simulating {together} draw{'s' if together > 1 else ''} at a time", REMEDY)
+
+
+def _kept_bytes(program: Program, made: Made, pixels: float, size: int) -> float:
+    """What an operation keeps for the way back."""
+    if isinstance(made.layer, Conv):
+        return size * program.weights_of(made)
+    if isinstance(made.layer, MaxPool):
+        return 2 * pixels
+    if isinstance(made.layer, Dropout) or (isinstance(made.layer, Activation) and made.layer.name in ("relu", "leaky_relu")):
+        return pixels / 8
+    return size * pixels if isinstance(made.layer, Activation) else 0.0
+
+
+def _most_held(program: Program, line: int) -> float:
+    """Numbers of maps that wait for a sum, at the most."""
+    last = {read: index for index, made in enumerate(program.operations) for read in made.reads}
+    waiting, most = 0.0, 0.0
+    leaves: dict[int, int] = {}
+    for index, made in enumerate(program.operations):
+        for read in set(made.reads):
+            if last[read] > index:
+                if read not in leaves:
+                    leaves[read] = last[read]
+                    waiting += program.stored(read, line)
+            elif read in leaves:
+                waiting -= program.stored(read, line)
+        most = max(most, waiting)
+    return most
