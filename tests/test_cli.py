@@ -223,7 +223,7 @@ def test_without_a_command_the_help_is_printed(run: Any) -> None:
         (["analyze", "conv3", "--save", "."], "--save .: this is a folder; name a file"),
         (["simulate", "conv3", "--draws", "0"], "draws must be at least 1, got 0"),
         (["simulate", "conv3", "--scheme", "kaiming"], "argument --scheme: invalid choice: 'kaiming'"),
-        (["simulate", "conv3, batchnorm, conv3"], "simulate() has no normalisation yet"),
+        (["simulate", "conv3, batchnorm, conv3"], "the statistics of a norm are taken over the map; give input_size"),
         (["show", "nowhere.npz"], "nowhere.npz: No such file or directory"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

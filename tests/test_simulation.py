@@ -169,6 +169,17 @@ def gain_error(shape: NDArray[np.float64], stderr: NDArray[np.float64], mean: ND
     return float((weight * stderr).sum() / (weight * shape).sum())
 
 
+def test_gains_of_batch_norm_are_those_of_wide_networks() -> None:
+    """E phi'^2 / Var phi = pi / (pi - 1) for each ReLU that a norm follows: mean field, which is right to about depth / width."""
+    net = ef.parse("conv3:p1, (batchnorm, relu, conv3:p1) * 4")
+    erf = ef.simulate(net, draws=60, channels=64, scheme="lecun", input_size=48, keep_draws=True)
+    masses = np.ldexp(erf.image.sum(axis=(1, 2)), erf.exponent)
+    wanted = 0.5 * (math.pi / (math.pi - 1)) ** 3  # the first norm finds a variance of 1
+    assert abs(masses.mean() - wanted) < wanted * 4 / 64 + 4 * masses.std() / math.sqrt(60)
+    assert masses.std() / math.sqrt(60) < 0.1 * wanted
+    assert "batch norms calibrated on the map of each draw" in erf.assumptions
+
+
 def test_ones_give_the_closed_form_itself() -> None:
     simulated = ef.simulate(ef.parse("conv3 * 12"), draws=3, scheme="ones", reduction="signed")
     exact = ef.gradient(ef.parse("conv3 * 12"), np.ones((12, 3, 3)), window="full")
@@ -430,7 +441,12 @@ def test_wrong_arguments_are_named(options: dict[str, Any], error: type[Exceptio
 @pytest.mark.parametrize(
     ("net", "error", "message"),
     [
-        (ef.parse("conv3, batchnorm, conv3"), NotImplementedError, "layer 1 (batchnorm): simulate() has no normalisation yet"),
+        (
+            ef.parse("conv3, batchnorm, conv3"),
+            ValueError,
+            "layer 1 (batchnorm): the statistics of a norm are taken over the map; give input_size",
+        ),
+        (ef.parse("conv3, layernorm, conv3"), NotImplementedError, "layer 1 (layernorm): of all norms simulate() takes batch norm only"),
         (ef.parse("conv3", ndim=3), NotImplementedError, "one and two dimensions"),
         (ef.parse("relu, relu"), ValueError, "needs a convolution or a pool"),
         (
@@ -440,7 +456,7 @@ def test_wrong_arguments_are_named(options: dict[str, Any], error: type[Exceptio
         ),
         (Stack([]), ValueError, "the network is empty"),
     ],
-    ids=["norm", "3-D", "no window", "groups", "empty"],
+    ids=["norm without a map", "layer norm", "3-D", "no window", "groups", "empty"],
 )
 def test_networks_that_cannot_be_simulated_are_named(net: Stack, error: type[Exception], message: str) -> None:
     with pytest.raises(error) as raised:

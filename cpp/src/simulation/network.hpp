@@ -18,6 +18,7 @@
 #include "simulation/gate.hpp"
 #include "simulation/layout.hpp"
 #include "simulation/maximum.hpp"
+#include "simulation/norm.hpp"
 #include "simulation/numbers.hpp"
 #include "simulation/pooled.hpp"
 #include "simulation/reduction.hpp"
@@ -74,7 +75,7 @@ class Network {
       const Operation& op = program.operations[i];
       ++readers_[op.in];
       if (op.kind == Kind::sum) ++readers_[op.other];
-      if (op.kind == Kind::activation || op.kind == Kind::maximum || op.kind == Kind::dropout) gated_ = i + 1;
+      if (op.kind == Kind::activation || op.kind == Kind::maximum || op.kind == Kind::norm || op.kind == Kind::dropout) gated_ = i + 1;
     }
   }
 
@@ -111,6 +112,7 @@ class Network {
     Index exponent = 0;  // of the weights
     Gate<T> gate;
     Chosen<T> chosen;
+    Norm<T> norm;
   };
 
   // ---------------------------------------------------------------------------------------------- forward
@@ -145,6 +147,12 @@ class Network {
       case Kind::maximum: {
         out = {planes_.zeros(layout_.planes(to), layout_.rect(to)), values_[op.in].exponent, true};
         step.chosen.forward(op.window, program_.values[op.in], values_[op.in].plane, to, out.plane, sharing_);
+        break;
+      }
+      case Kind::norm: {
+        out = taken(op.in);
+        step.norm.forward(layout_, program_.values[op.in], out);
+        planes_.fit(out.plane, layout_.rect(to));
         break;
       }
       case Kind::activation: {
@@ -265,6 +273,9 @@ class Network {
         step.chosen.backward(op.window, program_.values[op.out], above.plane, in, below.plane);
         return receive(op.in, below);
       }
+      case Kind::norm:
+        step.norm.backward(layout_, program_.values[op.out], above);
+        return receive(op.in, above);
       case Kind::activation:
       case Kind::dropout:
         step.gate.apply(above.plane);
