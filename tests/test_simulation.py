@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import mpmath
@@ -102,6 +105,35 @@ def test_an_executor_gives_the_same_bits() -> None:
     assert np.array_equal(here.image, there.image)
     assert np.array_equal(here.stderr, there.stderr)  # type: ignore[arg-type]
     assert (here.exponent, here.dead, here.error) == (there.exponent, there.dead, there.error)
+
+
+ELSEWHERE = """
+import sys, numpy as np, erffast as ef
+if __name__ == "__main__":
+    net, options = ef.parse("(conv3, relu) * 5"), {"draws": 200, "channels": 2}
+    here = ef.simulate(net, **options)
+    if sys.argv[1] == "dask":
+        from distributed import Client, LocalCluster
+        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+            there = ef.simulate(net, executor=client.get_executor(), **options)
+    else:
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+        with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(sys.argv[1])) as executor:
+            there = ef.simulate(net, executor=executor, **options)
+    assert np.array_equal(here.image, there.image) and np.array_equal(here.stderr, there.stderr)
+    assert (here.exponent, here.dead, here.error, here.draws) == (there.exponent, there.dead, there.error, there.draws)
+"""
+
+
+@pytest.mark.parametrize("kind", ["spawn", "forkserver", "dask"])
+def test_other_processes_give_the_same_bits(kind: str, tmp_path: Path) -> None:
+    if kind == "dask":
+        pytest.importorskip("distributed", reason="Dask's workers are not installed (pip install distributed)")
+    program = tmp_path / "elsewhere.py"
+    program.write_text(ELSEWHERE)
+    done = subprocess.run([sys.executable, str(program), kind], capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 # ------------------------------------------------------------------------------------------------ theorems
