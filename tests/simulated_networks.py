@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from erffast import _core
-from erffast.layers import Activation, AvgPool, Conv, Dropout, Layer, MaxPool, Residual, Scale, Stack
+from erffast.layers import Activation, AvgPool, Conv, Dropout, Layer, MaxPool, Norm, Residual, Scale, Stack
 from erffast.simulation.program import program_of
 
 Array = NDArray[np.float64]
@@ -36,12 +36,13 @@ def random_network(rng: np.random.Generator, ndim: int, *, padded: bool, wide: b
 
 
 def residual_network(rng: np.random.Generator, *, wide: bool) -> Stack:
-    """Blocks with skip connections, one of them with a stride and one within another."""
+    """Blocks with skip connections, one of them with a stride and one within another; some with batch norm."""
     first, second = (int(c) for c in rng.integers(9, 18, 2)) if wide else (int(c) for c in rng.integers(1, 5, 2))
 
     def block(channels: int, stride: int = 1, inner: Layer | None = None) -> Residual:
         kernel, act = int(rng.choice([1, 3, 5])), Activation(str(rng.choice(ACTIVATIONS)))
-        body = [Conv(3, padding=1, stride=stride, channels=channels), act, *([inner] if inner else [])]
+        norm = [Norm("batch")] if rng.integers(0, 2) else []
+        body = [Conv(3, padding=1, stride=stride, channels=channels), *norm, act, *([inner] if inner else [])]
         shortcut = None if stride == 1 else Conv(kernel, stride=stride, padding=kernel // 2, channels=channels)
         return Residual([*body, Conv(kernel, padding=kernel // 2, channels=channels)], shortcut)
 
@@ -112,6 +113,10 @@ class Torch:
             kernel, stride, _, _ = layer.geometry(ndim)
             pool = getattr(functional, f"avg_pool{ndim}d")
             return pool(x, kernel, stride, layer.padding, ceil_mode=layer.ceil_mode, count_include_pad=layer.count_include_pad)
+        if isinstance(layer, Norm):
+            axes = tuple(range(2, x.ndim))
+            mean, variance = (v.detach() for v in (x.mean(axes, keepdim=True), x.var(axes, keepdim=True, correction=0)))
+            return (x - mean) / torch.sqrt(variance + 1e-5)
         if isinstance(layer, Activation):
             return getattr(functional, layer.name)(x)
         if isinstance(layer, Scale):

@@ -12,12 +12,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
+import numpy as np
 import pytest
 
 import erffast as ef
 from erffast import cli
 
-COMMANDS = ["analyze", "field", "check", "show", "bench", "info"]
+COMMANDS = ["analyze", "field", "check", "simulate", "show", "bench", "info"]
 
 
 class Outcome(SimpleNamespace):
@@ -143,6 +144,19 @@ def test_check_tells_by_its_exit_status(run: Any, monkeypatch: pytest.MonkeyPatc
     assert run("check", "conv3", "-q").out == ""
 
 
+def test_simulate_prints_the_sizes_beside_the_theory(run: Any, tmp_path: Path) -> None:
+    words = ["--draws", "20", "--seed", "3", "--channels", "2", "--input-size", "16", "--dtype", "float32", "--normalise"]
+    done = run("simulate", "(conv3:p1, relu) * 3", *words, "--save", str(tmp_path / "erf.npz"))
+    erf = ef.simulate(ef.parse("(conv3:p1, relu) * 3"), draws=20, seed=3, channels=2, input_size=16, dtype="float32", normalise=True)
+    assert (done.status, done.out.splitlines()[:4]) == (0, repr(erf).splitlines())
+    theory = repr(ef.variance(ef.parse("(conv3:p1, relu) * 3"), input_size=16)).splitlines()[1]
+    assert done.out.splitlines()[4:] == [f"theory, {theory}"]
+    assert np.array_equal(ef.ERF.load(tmp_path / "erf.npz").image, erf.image)
+    block = run("simulate", "residual(conv3:p1, relu, conv3:p1)", "--draws", "2")
+    assert "theory: none beside it, layer 0 (residual(conv3:p1, relu, conv3:p1)): variance() of skip connections" in block.out
+    assert run("simulate", "conv3", "-q").out == ""
+
+
 def test_show_prints_and_draws_a_saved_result(run: Any, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     erf = ef.variance(ef.parse("conv3 * 20"))
@@ -207,6 +221,9 @@ def test_without_a_command_the_help_is_printed(run: Any) -> None:
         (["analyze", "conv3", "--plot", "erf.bmp"], "--plot erf.bmp: a picture ends in .png, .svg or .pdf"),
         (["analyze", "conv3", "--plot", "nowhere/erf.png"], "the folder"),
         (["analyze", "conv3", "--save", "."], "--save .: this is a folder; name a file"),
+        (["simulate", "conv3", "--draws", "0"], "draws must be at least 1, got 0"),
+        (["simulate", "conv3", "--scheme", "kaiming"], "argument --scheme: invalid choice: 'kaiming'"),
+        (["simulate", "conv3, batchnorm, conv3"], "the statistics of a norm are taken over the map; give input_size"),
         (["show", "nowhere.npz"], "nowhere.npz: No such file or directory"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

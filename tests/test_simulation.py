@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import mpmath
@@ -104,6 +107,35 @@ def test_an_executor_gives_the_same_bits() -> None:
     assert (here.exponent, here.dead, here.error) == (there.exponent, there.dead, there.error)
 
 
+ELSEWHERE = """
+import sys, numpy as np, erffast as ef
+if __name__ == "__main__":
+    net, options = ef.parse("(conv3, relu) * 5"), {"draws": 200, "channels": 2}
+    here = ef.simulate(net, **options)
+    if sys.argv[1] == "dask":
+        from distributed import Client, LocalCluster
+        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+            there = ef.simulate(net, executor=client.get_executor(), **options)
+    else:
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+        with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(sys.argv[1])) as executor:
+            there = ef.simulate(net, executor=executor, **options)
+    assert np.array_equal(here.image, there.image) and np.array_equal(here.stderr, there.stderr)
+    assert (here.exponent, here.dead, here.error, here.draws) == (there.exponent, there.dead, there.error, there.draws)
+"""
+
+
+@pytest.mark.parametrize("kind", ["spawn", "forkserver", "dask"])
+def test_other_processes_give_the_same_bits(kind: str, tmp_path: Path) -> None:
+    if kind == "dask":
+        pytest.importorskip("distributed", reason="Dask's workers are not installed (pip install distributed)")
+    program = tmp_path / "elsewhere.py"
+    program.write_text(ELSEWHERE)
+    done = subprocess.run([sys.executable, str(program), kind], capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 # ------------------------------------------------------------------------------------------------ theorems
 
 
@@ -167,6 +199,17 @@ def gain_error(shape: NDArray[np.float64], stderr: NDArray[np.float64], mean: ND
     """At most that of a sum of pixels whose errors are alike in sign, as those of one draw are."""
     weight = shape / stderr**2
     return float((weight * stderr).sum() / (weight * shape).sum())
+
+
+def test_gains_of_batch_norm_are_those_of_wide_networks() -> None:
+    """E phi'^2 / Var phi = pi / (pi - 1) for each ReLU that a norm follows: mean field, which is right to about depth / width."""
+    net = ef.parse("conv3:p1, (batchnorm, relu, conv3:p1) * 4")
+    erf = ef.simulate(net, draws=60, channels=64, scheme="lecun", input_size=48, keep_draws=True)
+    masses = np.ldexp(erf.image.sum(axis=(1, 2)), erf.exponent)
+    wanted = 0.5 * (math.pi / (math.pi - 1)) ** 3  # the first norm finds a variance of 1
+    assert abs(masses.mean() - wanted) < wanted * 4 / 64 + 4 * masses.std() / math.sqrt(60)
+    assert masses.std() / math.sqrt(60) < 0.1 * wanted
+    assert "batch norms calibrated on the map of each draw" in erf.assumptions
 
 
 def test_ones_give_the_closed_form_itself() -> None:
@@ -430,7 +473,12 @@ def test_wrong_arguments_are_named(options: dict[str, Any], error: type[Exceptio
 @pytest.mark.parametrize(
     ("net", "error", "message"),
     [
-        (ef.parse("conv3, batchnorm, conv3"), NotImplementedError, "layer 1 (batchnorm): simulate() has no normalisation yet"),
+        (
+            ef.parse("conv3, batchnorm, conv3"),
+            ValueError,
+            "layer 1 (batchnorm): the statistics of a norm are taken over the map; give input_size",
+        ),
+        (ef.parse("conv3, layernorm, conv3"), NotImplementedError, "layer 1 (layernorm): of all norms simulate() takes batch norm only"),
         (ef.parse("conv3", ndim=3), NotImplementedError, "one and two dimensions"),
         (ef.parse("relu, relu"), ValueError, "needs a convolution or a pool"),
         (
@@ -440,7 +488,7 @@ def test_wrong_arguments_are_named(options: dict[str, Any], error: type[Exceptio
         ),
         (Stack([]), ValueError, "the network is empty"),
     ],
-    ids=["norm", "3-D", "no window", "groups", "empty"],
+    ids=["norm without a map", "layer norm", "3-D", "no window", "groups", "empty"],
 )
 def test_networks_that_cannot_be_simulated_are_named(net: Stack, error: type[Exception], message: str) -> None:
     with pytest.raises(error) as raised:

@@ -69,7 +69,7 @@ inline void check(const sim::Program& program, const sim::Operation& op) {
     require(in.channels == out.channels, "an operation must keep its channels");
   }
   if (op.kind == sim::Kind::sum) require(program.values[op.other].channels == out.channels && within(out.rect, program.values[op.other].rect), "the terms of a sum disagree");
-  if (op.kind == sim::Kind::sum || op.kind == sim::Kind::activation || op.kind == sim::Kind::dropout || op.kind == sim::Kind::scale) {
+  if (op.kind == sim::Kind::sum || op.kind == sim::Kind::norm || op.kind == sim::Kind::activation || op.kind == sim::Kind::dropout || op.kind == sim::Kind::scale) {
     require(within(out.rect, in.rect), "an operation must have its whole input");
   }
   require(op.kind != sim::Kind::maximum || op.window.taps() < 65535, "a max-pool must have fewer than 65535 taps");
@@ -89,7 +89,7 @@ inline ReadProgram read_program(const py::list& values, const py::list& operatio
   for (const py::handle& item : operations) {
     const auto fields = item.cast<py::tuple>();
     sim::Operation op;
-    op.kind = named<sim::Kind>(fields[0], {{"convolution", sim::Kind::convolution}, {"filter", sim::Kind::filter}, {"maximum", sim::Kind::maximum},
+    op.kind = named<sim::Kind>(fields[0], {{"convolution", sim::Kind::convolution}, {"filter", sim::Kind::filter}, {"maximum", sim::Kind::maximum}, {"norm", sim::Kind::norm},
                                       {"activation", sim::Kind::activation}, {"dropout", sim::Kind::dropout}, {"scale", sim::Kind::scale}, {"sum", sim::Kind::sum}});
     op.in = fields[1].cast<std::size_t>();
     op.out = program.operations.size() + 1;
@@ -122,6 +122,9 @@ inline ReadProgram read_program(const py::list& values, const py::list& operatio
       case sim::Kind::maximum:
         require(fields.size() == 3, "a maximum must have three fields");
         op.window = read_window(fields[2]);
+        break;
+      case sim::Kind::norm:
+        require(fields.size() == 2, "a norm must have two fields");
         break;
       case sim::Kind::activation:
         require(fields.size() == 3, "an activation must have three fields");

@@ -119,6 +119,7 @@ def synthesis(values: NDArray[np.complex128], weights: NDArray[np.float64], shap
 # ("convolution", value, window, groups, layer, standard deviations [kernel] or weights [draws or 1, out, in // groups, *kernel], their
 # power of two),
 # ("filter", value, window, taps [kernel], factors of its output [height, width] or None), ("maximum", value, window),
+# ("norm", value),
 # ("activation", value, name), ("dropout", value, rate, layer), ("scale", value, factor, its power of two), ("sum", value, value).
 # window: kernel, stride, dilation, padding before. inputs: "normal", "uniform" or [draws or 1, channels, height, width].
 def simulate_f32(

@@ -16,7 +16,7 @@ LONGEST = 2**19  # pixels per axis, all axes together, up to which a summary may
 
 def summary(erf: ERF) -> str:
     """The four lines of ``repr(erf)``: where and what, sizes, accounts, how it was computed."""
-    return "\n".join((_what(erf), _sizes(erf), _accounts(erf), _how(erf)))
+    return "\n".join((_what(erf), sizes_of(erf), _accounts(erf), _how(erf)))
 
 
 def _what(erf: ERF) -> str:
@@ -32,7 +32,8 @@ def _what(erf: ERF) -> str:
     return f"ERF of unit {_tuple(erf.unit)}: {words[erf.reduction]}, {erf.ndim}-D, {where}, peak {scientific(_median(erf.log10_peak()))}"
 
 
-def _sizes(erf: ERF) -> str:
+def sizes_of(erf: ERF) -> str:
+    """Its sizes in one line."""
     std = [_median(s) for s in erf.std()]
     if np.isnan(std[0]):
         return "sizes: none, the image is zero everywhere"

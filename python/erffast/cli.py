@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 if TYPE_CHECKING:
     from .benchmark import Benchmark
+    from .layers import Stack
     from .result import ERF
 
 FAILED, WRONG, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
@@ -123,6 +124,37 @@ def _show(args: argparse.Namespace) -> int:
 
         _written(args, args.plot, lambda path: save_picture(erf, path, title=Path(args.file).name))
     return 0
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    _check_files(args)
+    from . import geometry
+    from .report import as_network
+    from .simulation import simulate
+
+    net = geometry.upto(as_network(args.text, ndim=args.ndim), args.layer)
+    names = ("draws", "seed", "channels", "scheme", "inputs", "reduction", "input_size", "unit", "window", "dtype", "threads")
+    options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    erf = simulate(net, normalise=args.normalise, progress=sys.stderr.isatty() and not args.quiet, **options)
+    if not args.quiet:
+        print(f"{erf!r}\n{_theory(net, args)}", flush=True)
+    if args.plot:
+        from .plotting import save_picture
+
+        _written(args, args.plot, lambda path: save_picture(erf, path, title=f"{args.text}, simulated"))
+    _written(args, args.save, erf.save)
+    return 0
+
+
+def _theory(net: Stack, args: argparse.Namespace) -> str:
+    """The sizes of the closed form, to set beside those that were simulated."""
+    from ._summary import sizes_of
+    from .propagation import variance
+
+    try:
+        return f"theory, {sizes_of(variance(net, input_size=args.input_size, unit=args.unit))}"
+    except (NotImplementedError, MemoryError) as exc:
+        return f"theory: none beside it, {exc}"
 
 
 def _info(args: argparse.Namespace) -> int:
@@ -300,6 +332,12 @@ def _parser() -> argparse.ArgumentParser:
     _network_arguments(check)
     check.add_argument("-q", "--quiet", action="store_true", help="only the exit status")
 
+    purpose = "random networks forward and backward, averaged over draws, beside the theory's sizes"
+    example = 'erffast simulate "(conv3, relu) * 20" --draws 200 --channels 8 --plot erf.png'
+    simulate = _command(commands, "simulate", _simulate, purpose, example, usage="TEXT [options]")
+    _network_arguments(simulate)
+    _simulate_arguments(simulate)
+
     example = "erffast show erf.npz --plot erf.png"
     show = _command(commands, "show", _show, "a result saved by analyze --save", example, usage="FILE.npz [--plot FILE]")
     show.add_argument("file", metavar="FILE.npz")
@@ -348,6 +386,26 @@ def _variance_arguments(command: argparse.ArgumentParser) -> None:
     group.add_argument("--device", choices=("auto", "cpu", "cuda"))
     group.add_argument("--dtype", choices=("float64", "float32"))
     group.add_argument("--threads", type=int, metavar="N", help="0: all (default)")
+
+
+def _simulate_arguments(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("what is drawn")
+    group.add_argument("--draws", type=int, metavar="N", help="networks, each with an input of its own (default 100)")
+    group.add_argument("--seed", type=int, metavar="N", help="default 0")
+    group.add_argument("--channels", type=int, metavar="N", help="of every layer (default 1)")
+    group.add_argument("--scheme", choices=("he", "glorot", "lecun", "orthogonal", "delta-orthogonal", "ones"), help="weights (default he)")
+    group.add_argument("--inputs", choices=("normal", "uniform", "constant"), help="default normal")
+    group.add_argument("--reduction", choices=("square", "abs", "signed", "rms", "positive"), help="what is averaged (default square)")
+    group.add_argument("--normalise", action="store_true", help="each draw to unit mass first: the typical draw")
+    group.add_argument("--input-size", type=_per_axis, metavar="N|NxN", help="size of the input map (default: the unbounded plane)")
+    group.add_argument("--unit", type=_per_axis, metavar="N|NxN", help="the output unit (default: the middle of the map; 0 on the plane)")
+    group.add_argument("--window", type=_window, metavar="full|NxN", help="pixels to return (default full)")
+    group.add_argument("--dtype", choices=("float64", "float32"))
+    group.add_argument("--threads", type=int, metavar="N", help="0: all (default)")
+    output = command.add_argument_group("output")
+    output.add_argument("--plot", metavar="FILE", help="write the picture (.png, .svg, .pdf)")
+    output.add_argument("--save", metavar="FILE.npz", help="write the result, for erffast show and ERF.load")
+    output.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
 
 
 def _output_arguments(command: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@
 
 namespace erffast::simulation {
 
-enum class Kind { convolution, filter, maximum, activation, dropout, scale, sum };
+enum class Kind { convolution, filter, maximum, norm, activation, dropout, scale, sum };
 enum class Function { relu, leaky_relu, tanh, sigmoid, gelu, silu };
 enum class Filling { normal, uniform, given };
 enum class Reduction { signed_sum, absolute, square, rms, positive };

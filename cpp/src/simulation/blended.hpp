@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "erffast/memory.hpp"
 #include "erffast/plane.hpp"
 #include "erffast/simulate.hpp"
 #include "sharing.hpp"
@@ -61,25 +62,51 @@ class Blended {
 
  private:
   static bool divides(Index s, Index x) { return x % s == 0; }
-  const T* panel(Index tap) const { return panels_.data() + tap * panel_size_; }
+  const T* panel(Index tap) const { return panels_.get() + tap * panel_size_; }
 
   // panels_ [taps, channels read, pitch of the channels written], from [out, in, taps].
   void pack(const T* weights, Index taps, Index out, Index in, bool forward, const Sharing& sharing) {
-    const Index read = forward ? in : out, written = forward ? out : in, pitch = layout_.pitch(written);
+    const Index read = forward ? in : out, pitch = layout_.pitch(forward ? out : in);
     panel_size_ = read * pitch;
-    panels_.assign(static_cast<std::size_t>(taps * panel_size_), T(0));
-    constexpr Index work = 8;  // multiply-adds that a weight takes the time of
-    sharing.template largest<T>(out, 16, out * in * taps * work, [&](int, Index first, Index last, const auto& poll) {
-      for (Index o = first; o < last; ++o) {
-        const T* from = weights + o * in * taps;
-        T* to = panels_.data() + (forward ? o : o * pitch);
-        for (Index i = 0; i < in; ++i) {
-          for (Index t = 0; t < taps; ++t) to[t * panel_size_ + i * (forward ? pitch : 1)] = *from++;
-        }
-        if (!poll(in * taps * work)) break;
+    make_room(taps * panel_size_);
+    constexpr Index work = 4;  // multiply-adds that a weight takes the time of
+    const Index blocks = (out + channel_line<T> - 1) / channel_line<T>;
+    sharing.template largest<T>(blocks, 1, out * in * taps * work, [&](int, Index first, Index last, const auto& poll) {
+      for (Index block = first; block < last; ++block) {
+        const Index o = block * channel_line<T>, count = std::min(channel_line<T>, out - o);
+        forward ? pack_forward(weights + o * in * taps, taps, in, count, pitch, panels_.get() + o)
+                : pack_backward(weights + o * in * taps, taps, in, count, pitch, panels_.get() + o * pitch);
+        if (!poll(count * in * taps * work)) break;
       }
       return T(0);
     });
+  }
+
+  // One line of output channels at a time: what is read and what is written stay in the first cache.
+  void pack_forward(const T* from, Index taps, Index in, Index count, Index pitch, T* to) {
+    for (Index i = 0; i < in; ++i) {
+      for (Index t = 0; t < taps; ++t) {
+        T* line = to + t * panel_size_ + i * pitch;
+        for (Index o = 0; o < count; ++o) line[o] = from[(o * in + i) * taps + t];
+        std::fill(line + count, line + channel_line<T>, T(0));
+      }
+    }
+  }
+
+  void pack_backward(const T* from, Index taps, Index in, Index count, Index pitch, T* to) {
+    for (Index o = 0; o < count; ++o) {
+      for (Index i = 0; i < in; ++i) {
+        for (Index t = 0; t < taps; ++t) to[t * panel_size_ + o * pitch + i] = *from++;
+      }
+      for (Index t = 0; t < taps; ++t) std::fill_n(to + t * panel_size_ + o * pitch + in, pitch - in, T(0));
+    }
+  }
+
+  void make_room(Index n) {
+    if (n <= room_) return;
+    panels_.reset();
+    panels_ = new_pixels<T>(n);
+    room_ = n;
   }
 
   // make(y, list, blend) for each row of `rect`, shared out; returns the peak. blend(list, step between the pixels read, first pixel
@@ -106,8 +133,8 @@ class Blended {
   }
 
   Layout<T> layout_;
-  std::vector<T> panels_;
-  Index panel_size_ = 0;
+  Pixels<T> panels_;  // on whole cache lines
+  Index room_ = 0, panel_size_ = 0;
   std::vector<std::vector<PixelTap<T>>> lists_;
 };
 

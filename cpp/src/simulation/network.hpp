@@ -4,15 +4,11 @@
 // stays in range. Only where an activation's shape depends on the scale are values brought to their own.
 #pragma once
 
-#include <bit>
 #include <cmath>
-#include <limits>
-#include <stdexcept>
 #include <utility>
 #include <vector>
 
 #include "direct/backward_step.hpp"
-#include "erffast/philox.hpp"
 #include "erffast/plane.hpp"
 #include "erffast/simulate.hpp"
 #include "sharing.hpp"
@@ -22,6 +18,8 @@
 #include "simulation/gate.hpp"
 #include "simulation/layout.hpp"
 #include "simulation/maximum.hpp"
+#include "simulation/norm.hpp"
+#include "simulation/numbers.hpp"
 #include "simulation/pooled.hpp"
 #include "simulation/reduction.hpp"
 #include "simulation/scaled.hpp"
@@ -69,22 +67,21 @@ template <class T>
 class Network {
  public:
   Network(const Program& program, Index limit, const Sharing& sharing)
-      : program_(program), sharing_(sharing), kernels_(kernels_of<T>(kernel_table())), random_(*kernel_table().random),
-        layout_(side_by_side(program)), planes_(margin_of<T>(program, layout_), limit), blended_(layout_), pooled_(layout_),
+      : program_(program), sharing_(sharing), kernels_(kernels_of<T>(kernel_table())), layout_(side_by_side(program)),
+        numbers_(program, layout_, sharing), planes_(margin_of<T>(program, layout_), limit), blended_(layout_), pooled_(layout_),
         values_(program.values.size()), gradients_(program.values.size()), readers_(program.values.size()),
         steps_(program.operations.size(), Step(layout_)), scratch_(static_cast<std::size_t>(sharing.size())) {
     for (std::size_t i = 0; i < program.operations.size(); ++i) {
       const Operation& op = program.operations[i];
       ++readers_[op.in];
       if (op.kind == Kind::sum) ++readers_[op.other];
-      if (op.kind == Kind::activation || op.kind == Kind::maximum || op.kind == Kind::dropout) gated_ = i + 1;
+      if (op.kind == Kind::activation || op.kind == Kind::maximum || op.kind == Kind::norm || op.kind == Kind::dropout) gated_ = i + 1;
     }
   }
 
   // Draw number `draw`, the `index`th of this call; `image` [rows, columns] of the input's rectangle.
   Drawn run(Index draw, Index index, double* image) {
-    draw_ = draw;
-    index_ = index;
+    numbers_.start(draw, index, false);
     if (!gradient(T(1))) return {0, Fate::not_finite};
     Drawn drawn = reduce(gradients_[0], layout_, program_.values[0], program_.reduction, image);
     drawn.border = -std::expm1(kept_);
@@ -97,11 +94,9 @@ class Network {
   // rounding, because every weight is the next number, up or down, and the unit's gradient another one. Deep networks with few channels
   // amplify rounding layer by layer, and no bound would tell closely how much.
   double rounding(Index draw, Index index) {
-    draw_ = draw;
-    index_ = index;
-    nudged_ = true;
+    numbers_.start(draw, index, true);
     const bool finite = gradient(static_cast<T>(other_start));
-    nudged_ = false;
+    numbers_.start(draw, index, false);
     Scaled<T> other = std::move(gradients_[0]);
     gradients_[0].present = false;
     const double far = finite && gradient(T(1)) && gradients_[0].present ? distance(gradients_[0], other, static_cast<double>(other_start)) : 0.0;
@@ -117,67 +112,14 @@ class Network {
     Index exponent = 0;  // of the weights
     Gate<T> gate;
     Chosen<T> chosen;
+    Norm<T> norm;
   };
-
-  Stream stream(const Operation* op, Purpose purpose) const {
-    return {program_.seed, static_cast<std::uint32_t>(draw_), op == nullptr ? 0 : op->layer, purpose};
-  }
-
-  // ---------------------------------------------------------------------------------------------- weights
-  void make_weights(const Operation& op, Step& step) {
-    const Index out = program_.values[op.out].channels, in = program_.values[op.in].channels / op.groups, taps = op.window.taps();
-    const Index n = out * in * taps;
-    step.weights.resize(static_cast<std::size_t>(n));
-    step.exponent = op.exponent;
-    T* weights = step.weights.data();
-    if (op.weights == nullptr) {
-      fill(n, stream(&op, Purpose::weight), random_.normals, [&](Index first, Index count, const double* normals) {
-        Index tap = first % taps;
-        for (Index i = 0; i < count; ++i, tap = tap + 1 < taps ? tap + 1 : 0) weights[first + i] = static_cast<T>(normals[i] * op.spread[tap]);
-      });
-      return nudge(step.weights);
-    }
-    const double* from = op.weights + (op.weight_draws == 1 ? 0 : index_ * n);
-    const int e = excess(from, n);
-    const double factor = std::ldexp(1.0, -e);
-    for (Index i = 0; i < n; ++i) weights[i] = static_cast<T>(from[i] * factor);
-    step.exponent += e;
-    nudge(step.weights);
-  }
-
-  // The power of two to take out of numbers whose peak is far from 1, so that they are normal numbers of any dtype; else 0.
-  int excess(const double* numbers, Index n) const {
-    const double peak = kernels_of<double>(kernel_table()).max_abs(numbers, n);
-    const int e = peak > 0 ? std::ilogb(peak) : 0;
-    return std::abs(e) <= span<T> / 2 ? 0 : e;
-  }
-
-  void nudge(std::vector<T>& weights) const {
-    constexpr T up = 1 + std::numeric_limits<T>::epsilon(), down = 1 - std::numeric_limits<T>::epsilon();
-    for (std::size_t i = 0; i < weights.size() && nudged_; ++i) weights[i] *= std::popcount(i * 0x9E3779B97F4A7C15) % 2 == 0 ? up : down;
-  }
-
-  // The first n random numbers of a stream, shared out in pairs: visit(first, count, numbers).
-  template <class Visit>
-  void fill(Index n, const Stream& numbers, MakeRow make, const Visit& visit) {
-    constexpr Index work = 20;            // multiply-adds that a pair takes the time of
-    constexpr Index pairs_at_once = 256;  // they stay in the first-level cache
-    sharing_.template largest<T>((n + 1) / 2, 4 * pairs_at_once, (n + 1) / 2 * work, [&](int, Index pair, Index last, const auto& poll) {
-      double made[2 * pairs_at_once];
-      for (; pair < last; pair += pairs_at_once) {
-        const Index count = std::min(2 * std::min(pairs_at_once, last - pair), n - 2 * pair);
-        make(made, numbers, pair, count);
-        visit(2 * pair, count, made);
-        if (!poll(count / 2 * work)) break;
-      }
-      return T(0);
-    });
-  }
 
   // ---------------------------------------------------------------------------------------------- forward
   bool forward() {
     left_ = readers_;
-    make_input();
+    values_[0] = {planes_.zeros(layout_.planes(program_.values[0]), layout_.rect(program_.values[0])), 0, true};
+    numbers_.input(values_[0]);
     for (std::size_t i = 0; i < gated_; ++i) {
       const Operation& op = program_.operations[i];
       if (!forward(op, steps_[i])) return false;
@@ -186,43 +128,13 @@ class Network {
     return true;
   }
 
-  void make_input() {
-    Scaled<T>& input = values_[0];
-    const Value& value = program_.values[0];
-    input = {planes_.zeros(layout_.planes(value), layout_.rect(value)), 0, true};
-    const Index n = value.channels * value.rect.height * value.rect.width;
-    const auto set = [&](Index first, Index count, const double* numbers) { set_pixels(value, input.plane, first, count, numbers, 1.0); };
-    switch (program_.filling) {
-      case Filling::normal: return fill(n, stream(nullptr, Purpose::input), random_.normals, set);
-      case Filling::uniform: return fill(n, stream(nullptr, Purpose::input), random_.uniforms, set);
-      case Filling::given: {
-        const double* given = program_.inputs + (program_.input_draws == 1 ? 0 : index_ * n);
-        const int e = excess(given, n);
-        set_pixels(value, input.plane, 0, n, given, std::ldexp(1.0, -e));
-        input.exponent = program_.input_exponent + e;
-      }
-    }
-  }
-
-  // Pixels [first, first + n) of a map, counted along its rows, its columns of rows and its channels.
-  void set_pixels(const Value& value, Plane<T>& plane, Index first, Index n, const double* numbers, double factor) {
-    const Index width = value.rect.width, height = value.rect.height, step = layout_.step(value.channels);
-    for (const Index end = first + n; first < end;) {
-      const Index row = first / width, x = first % width, count = std::min(end - first, width - x);
-      T* to = layout_.row(plane, row / height, row % height) + x * step;
-      for (Index i = 0; i < count; ++i) to[i * step] = static_cast<T>(numbers[i] * factor);
-      first += count;
-      numbers += count;
-    }
-  }
-
   // Returns whether all is finite.
   bool forward(const Operation& op, Step& step) {
     const Value& to = program_.values[op.out];
     Scaled<T>& out = values_[op.out];
     switch (op.kind) {
       case Kind::convolution: {
-        make_weights(op, step);
+        step.exponent = numbers_.weights(op, step.weights);
         if (!windowed(op, step)) return false;
         break;
       }
@@ -235,6 +147,12 @@ class Network {
       case Kind::maximum: {
         out = {planes_.zeros(layout_.planes(to), layout_.rect(to)), values_[op.in].exponent, true};
         step.chosen.forward(op.window, program_.values[op.in], values_[op.in].plane, to, out.plane, sharing_);
+        break;
+      }
+      case Kind::norm: {
+        out = taken(op.in);
+        step.norm.forward(layout_, program_.values[op.in], out);
+        planes_.fit(out.plane, layout_.rect(to));
         break;
       }
       case Kind::activation: {
@@ -251,7 +169,7 @@ class Network {
       case Kind::dropout: {
         out = taken(op.in);
         planes_.fit(out.plane, layout_.rect(to));
-        make_mask(op, out.plane, step.gate);
+        numbers_.mask(op, out.plane, step.gate);
         break;
       }
       case Kind::scale: {
@@ -303,20 +221,6 @@ class Network {
     step.exponent = 0;
   }
 
-  void make_mask(const Operation& op, Plane<T>& plane, Gate<T>& gate) {
-    const Value& value = program_.values[op.out];
-    const Index width = value.rect.width, height = value.rect.height, pitch = layout_.pitch(value.channels), n = value.channels * height * width;
-    std::vector<unsigned char> kept(static_cast<std::size_t>(n));
-    fill(n, stream(&op, Purpose::mask), random_.uniforms, [&](Index first, Index count, const double* numbers) {
-      for (Index i = 0; i < count; ++i) kept[static_cast<std::size_t>(first + i)] = numbers[i] >= op.number;
-    });
-    gate.decide(plane, static_cast<T>(1 / (1 - op.number)), T(0), [&](Index i) {
-      if (!layout_.channels_last()) return kept[static_cast<std::size_t>(i)] != 0;
-      const Index channel = i % pitch, pixel = i / pitch;
-      return channel < value.channels && kept[static_cast<std::size_t>(channel * height * width + pixel)] != 0;
-    });
-  }
-
   // A value for an operation that changes it: the value itself where nothing else reads it.
   Scaled<T> taken(std::size_t value) {
     if (--left_[value] == 0) {
@@ -357,7 +261,7 @@ class Network {
   void backward(const Operation& op, Step& step, Scaled<T>& above, bool fresh) {
     switch (op.kind) {
       case Kind::convolution:
-        if (fresh) make_weights(op, step);
+        if (fresh) step.exponent = numbers_.weights(op, step.weights);
         return spread(op, step, above);
       case Kind::filter:
         if (fresh) make_taps(op, step);
@@ -369,6 +273,9 @@ class Network {
         step.chosen.backward(op.window, program_.values[op.out], above.plane, in, below.plane);
         return receive(op.in, below);
       }
+      case Kind::norm:
+        step.norm.backward(layout_, program_.values[op.out], above);
+        return receive(op.in, above);
       case Kind::activation:
       case Kind::dropout:
         step.gate.apply(above.plane);
@@ -455,8 +362,8 @@ class Network {
   const Program& program_;
   Sharing sharing_;
   const Kernels<T>& kernels_;
-  const RandomKernels& random_;
   Layout<T> layout_;
+  Numbers<T> numbers_;
   Planes<T> planes_;
   Blended<T> blended_;
   Pooled<T> pooled_;
@@ -466,8 +373,6 @@ class Network {
   std::vector<Step> steps_;
   std::vector<typename BackwardStep<T>::Scratch> scratch_;
   std::size_t gated_ = 0;  // operations before the end of the last gate: those above need no values
-  Index draw_ = 0, index_ = 0;
-  bool nudged_ = false;
   double kept_ = 0;  // logarithm of the share of the energy that no border took
 };
 

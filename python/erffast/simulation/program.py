@@ -189,10 +189,10 @@ class _Builder:
         if isinstance(layer, Residual):
             return self._residual(layer, value, number)
         if isinstance(layer, Norm):
-            raise NotImplementedError(
-                f"layer {number} ({layer.label}): simulate() has no normalisation yet, for its statistics are over data; "
-                "leave it out, or use variance()"
-            )
+            if layer.kind != "batch":
+                raise NotImplementedError(f"layer {number} ({layer.label}): of all norms simulate() takes batch norm only, as calibrated")
+            if extent is None:
+                raise ValueError(f"layer {number} ({layer.label}): the statistics of a norm are taken over the map; give input_size")
         if isinstance(layer, Activation) and layer.name == "identity":
             return value
         if isinstance(layer, _Window):
@@ -238,6 +238,9 @@ def _restrict(program: Program, unit: tuple[int, ...]) -> None:
 
 def _read(made: Made, rect: Rect, extent: tuple[int, ...] | None, ndim: int) -> Rect:
     """What an operation reads to make `rect`."""
+    if isinstance(made.layer, Norm):
+        assert extent is not None
+        return (0,) * ndim, tuple([n - 1 for n in extent])  # all of it, for the statistics
     low, high = rect
     if isinstance(made.layer, _Window):
         spans = geometry.part_spans(made.layer, ndim)
@@ -288,6 +291,8 @@ def native_operations(program: Program, weights: Sequence[tuple[Any, int]]) -> l
             )
         elif isinstance(layer, MaxPool):
             found.append(("maximum", read, _window(layer, program.ndim)))
+        elif isinstance(layer, Norm):
+            found.append(("norm", read))
         elif isinstance(layer, Activation):
             found.append(("activation", read, layer.name))
         elif isinstance(layer, Dropout):

@@ -18,7 +18,7 @@ from .._validate import Ints
 from ..chain import Box
 from ..cropping import window_box
 from ..errors import BackendUnavailable
-from ..layers import Conv, Layer, Residual, Stack
+from ..layers import Conv, Layer, Norm, Residual, Stack
 from ..lowering import located
 from ..result import ERF, REDUCTIONS, Reduction
 from ..weights import read_kernels
@@ -117,12 +117,17 @@ def simulate(
     Raises
     ------
     NotImplementedError
-        Norms; three dimensions; a GPU.
+        Norms other than batch norm; three dimensions.
+    BackendUnavailable
+        A GPU.
     ValueError, TypeError, MemoryError
         As in `variance`.
 
     Notes
     -----
+    Batch norm is taken as it is after calibration: each channel by its mean and variance over the map of the draw's own input, which
+    are constants for the gradient. So it needs an `input_size`, and the maps below it are computed whole.
+
     The gradient is that of one output pixel and of its first channel. Its scale is that of the weights drawn, where `variance` takes
     convolutions of gain 1: a convolution of the scheme "he" multiplies the mean of g^2 by 2. Random numbers: Philox4x32-10
     (Salmon et al. 2011), normals by Box and Muller's formula.
@@ -331,4 +336,11 @@ def _facts(job: Job, program: Program, box: Box, dead: int, nonfinite: int, bord
 def _assumptions(job: Job) -> tuple[str, ...]:
     weights = "given weights" if job.weights is not None else f"weights by the scheme {job.scheme!r}"
     draws = ("each draw of unit mass",) if job.normalise else ()
-    return (weights, INPUTS[job.inputs.name], *draws)
+    norms = ("batch norms calibrated on the map of each draw",) if _has_norm(job.net) else ()
+    return (weights, INPUTS[job.inputs.name], *norms, *draws)
+
+
+def _has_norm(net: Layer) -> bool:
+    if isinstance(net, Residual):
+        return any(map(_has_norm, net.branches))
+    return any(_has_norm(part) for part, _ in net.parts) if isinstance(net, Stack) else isinstance(net, Norm)
