@@ -48,7 +48,7 @@ def located(net: Stack, input_size: Any, unit: Any) -> tuple[tuple[int, ...] | N
     return extent, at
 
 
-def _box(fieldnd: ReceptiveField, unit: tuple[int, ...], extent: tuple[int, ...] | None) -> Box:
+def seen_box(fieldnd: ReceptiveField, unit: tuple[int, ...], extent: tuple[int, ...] | None) -> Box:
     low, high = fieldnd.box(unit)
     if min(low) < -FARTHEST or max(high) > FARTHEST:
         raise ValueError(f"unit {unit} is too far out: it sees pixels beyond 2**46, where a float no longer tells their hundredths")
@@ -97,7 +97,7 @@ def lower_variance(net: Any, input_size: Any = None, unit: Any = None, layer: st
     places = place(net, extent, alike=True) if extent is not None else []
     back = _backward(net, places) if extent is not None and _touches(places, at) else _on_the_plane(net)
     where = geometry.field_of(net)
-    box = _box(where, at, extent)
+    box = seen_box(where, at, extent)
     chain = Chain(net, back.steps, back.gain, at, extent, where, box, method=back.method, assumptions=back.assumptions)
     if default and _keeps(net, chain.steps):
         vars(net)["_chain"] = chain  # with what is found out about it later; the same is often asked again
@@ -218,7 +218,7 @@ def lower_gradient(net: Any, weights: Any, input_size: Any = None, unit: Any = N
                 steps.append(item.step(_ones(item), shared=True, scales=divisor_scales(item, power=1)))
     steps = steps or [_identity(net.ndim)]
     channels = next((s.kernels.shape[2] for s in steps if not s.shared), 1)
-    return Chain(net, tuple(steps), gain, at, extent, where, _box(where, at, extent), given.draws, channels, signed=True)
+    return Chain(net, tuple(steps), gain, at, extent, where, seen_box(where, at, extent), given.draws, channels, signed=True)
 
 
 def _linear_gain(net: Stack) -> Decimal:

@@ -19,7 +19,7 @@ from ..chain import Box
 from ..cropping import window_box
 from ..errors import BackendUnavailable
 from ..layers import Conv, Layer, Norm, Residual, Stack
-from ..lowering import located
+from ..lowering import located, seen_box
 from ..result import ERF, REDUCTIONS, Reduction
 from ..weights import read_kernels
 from .averages import Part, standard_error, together
@@ -226,9 +226,11 @@ def _kernels(whole: Stack, net: Stack, weights: Any, draws: int) -> tuple[tuple[
 
 def _result(job: Job, draws: int, window: Window, *, keep_draws: bool, executor: Executor | None, progress: Progress) -> ERF:
     program = job.program()
-    low, high = program.rects[0]
     where = geometry.field_of(job.net)
-    box = window_box(where, job.unit, job.input_size, (low, high), window)
+    low, high = program.rects[0]  # for the statistics of a norm more is computed than the unit sees
+    first, last = seen_box(where, job.unit, job.input_size)
+    seen = tuple(map(max, low, first)), tuple(map(min, high, last))
+    box = window_box(where, job.unit, job.input_size, seen, window)
     if keep_draws:
         return _kept(job, draws, program, box, executor, progress)
     engine = replace(job, reduction="square") if job.reduction == "rms" else job  # the root is taken of the mean
