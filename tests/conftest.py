@@ -40,7 +40,7 @@ def pytest_report_header() -> list[str]:
     return [
         f"erffast {build['version']}: instruction set {build['instruction_set']}, {build['compiler']}, {build['build_type']}",
         f"torch: {_torch()}",
-        f"GPU: named skip, {ef.available_devices()['cuda']}",
+        f"GPU: {_gpu()}",
         f"test level: {os.environ.get('ERFFAST_TEST_LEVEL', 'fast')} (ERFFAST_TEST_LEVEL=full runs more cases)",
     ]
 
@@ -49,6 +49,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.stem in ACCURACY:
             item.add_marker("accuracy")
+
+
+def _gpu() -> str:
+    found = ef.available_devices()["cuda"]
+    return "its tests run" if found == "ready" else f"named skip, {found}"
 
 
 def _torch() -> str:

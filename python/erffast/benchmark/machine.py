@@ -8,14 +8,15 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from .. import _fft
+from .. import _devices, _fft
 
 LIBRARIES = ("numpy", "scipy", "torch", "ducc0")
 
 
-def machine_facts() -> dict[str, Any]:
-    """Processor, cores, memory, operating system, and the libraries that take part (None: not installed)."""
+def machine_facts(device: str = "cpu") -> dict[str, Any]:
+    """Processor, cores, memory, operating system, the libraries that take part (None: not installed), and the GPUs if one is used."""
     return {
+        **({"gpus": _devices.gpus()} if device == "cuda" else {}),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),

@@ -75,7 +75,7 @@ def run_jobs(
     results = tuple(run_job(job, level, device, probe, measured, say) for job in selected)
     points = measure_growth(level, threads, say) if growth and device == "cpu" else ()
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return Benchmark(now, level, threads, _backend.build_info(), machine_facts(), measured, results, points, device)
+    return Benchmark(now, level, threads, _backend.build_info(), machine_facts(device), measured, results, points, device)
 
 
 def run_job(job: Job, level: str, device: Device, probe: probes.Probe, measured: Ceilings, say: Say) -> JobResult:
@@ -162,6 +162,8 @@ def run_peer(peer: Peer, case: Case, right: Answer, ours: Timing, level: str, pr
         with torch_threads(case.threads) if peer.torch else nullcontext():
             if peer.torch:
                 warm_torch()
+            if peer.gpu:
+                peer.call()  # loads what torch needs on the GPU, and records graphs
             answer, timing = timed_answer(peer.call, budget=BUDGET[level])
         after = probe.trace()
     except (MemoryError, RuntimeError) as exc:  # torch raises the second where memory is short
