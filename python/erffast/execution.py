@@ -330,7 +330,7 @@ def _require_spread(chain: Chain, axes: tuple[int, ...], dtype: str, trim: float
 
 
 def _require_memory(chain: Chain, axes: tuple[int, ...], dtype: str, draws: int, resources: Resources) -> None:
-    """Two working images a thread that runs alone, on a GPU two a draw; the draws' images, and the answer."""
+    """Two working images a thread that runs alone, and two at least on a GPU; the draws' images, and the answer."""
     working = 1
     for axis in axes:
         sides = [chain.field.size[axis]]
@@ -340,9 +340,8 @@ def _require_memory(chain: Chain, axes: tuple[int, ...], dtype: str, draws: int,
             sides.append(max(extents))
         working *= min(sides)
     channels = max(s.groups * s.kernels.shape[3] for s in chain.steps)
-    alone = resources.threads if draws > 1 else 1
-    if resources.native is not _core:
-        alone = draws
+    # a GPU takes as many draws at a time as there is room for
+    alone = resources.threads if draws > 1 and resources.native is _core else 1
     answer = draws * working
     images = 2 * (2 if dtype == "extended" else 1) * max(channels, chain.channels) * alone
     needed = (images * working + (answer if draws > 1 else 0) + answer) * np.dtype(_stored(dtype)).itemsize
