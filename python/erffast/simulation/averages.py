@@ -17,6 +17,16 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
+class Drawn(NamedTuple):
+    """Draws as they came: images [draws, *shape], true values times ``2**exponents``."""
+
+    images: Array
+    exponents: NDArray[np.int64]
+    fates: NDArray[np.uint8]  # 0 alive, 1 zero everywhere, 2 not finite
+    borders: Array  # shares that left through padding
+    rounding: float
+
+
 class Part(NamedTuple):
     """The draws of a part, added up: true values are ``mean * 2**exponent`` and ``squares * 4**exponent``."""
 
@@ -26,21 +36,21 @@ class Part(NamedTuple):
     exponent: int
     dead: int
     nonfinite: int
+    borders: float  # the sum over draws that are alive
     rounding: float  # estimated error of a gradient, relative to its peak
 
 
-def part_of(
-    images: Array, exponents: NDArray[np.int64], fates: NDArray[np.uint8], rounding: float, *, normalise: bool, signed: bool
-) -> Part:
-    """The mean of the images [draws, *shape] of one part; `normalise`: of each brought to unit mass, dead draws left out.
+def part_of(drawn: Drawn, *, normalise: bool, signed: bool) -> Part:
+    """The mean of the images of one part; `normalise`: of each brought to unit mass, dead draws left out.
 
     The images are overwritten: temporaries of their size would cost more than the sums.
     """
-    dead, nonfinite = int((fates == 1).sum()), int((fates == 2).sum())
+    images, exponents, fates, borders, rounding = drawn
+    facts = int((fates == 1).sum()), int((fates == 2).sum()), float(borders[fates == 0].sum()), rounding
     used = fates == 0 if normalise else fates != 2
     if not used.any():
         zeros = np.zeros(images.shape[1:])
-        return Part(0, zeros, zeros, 0, dead, nonfinite, rounding)
+        return Part(0, zeros, zeros, 0, *facts)
     if not used.all():
         images, exponents = images[used], exponents[used]
     factors, exponent = _factors(images, exponents, normalise, signed)
@@ -49,7 +59,7 @@ def part_of(
     mean = images.sum(axis=0) / count
     images -= mean
     np.square(images, out=images)
-    return Part(count, mean, images.sum(axis=0), exponent, dead, nonfinite, rounding)
+    return Part(count, mean, images.sum(axis=0), exponent, *facts)
 
 
 def _factors(images: Array, exponents: NDArray[np.int64], normalise: bool, signed: bool) -> tuple[Array, int]:
@@ -71,17 +81,16 @@ def together(parts: Iterable[Part]) -> Part:
 
 
 def _both(one: Part, other: Part) -> Part:
-    dead, nonfinite = one.dead + other.dead, one.nonfinite + other.nonfinite
-    rounding = max(one.rounding, other.rounding)
+    facts = one.dead + other.dead, one.nonfinite + other.nonfinite, one.borders + other.borders, max(one.rounding, other.rounding)
     if not one.draws or not other.draws:
-        return (one if one.draws else other)._replace(dead=dead, nonfinite=nonfinite, rounding=rounding)
+        return Part(*(one if one.draws else other)[:4], *facts)
     exponent = max(one.exponent, other.exponent)
     a, b = (math.ldexp(1.0, max(part.exponent - exponent, -1000)) for part in (one, other))
     draws = one.draws + other.draws
     step = other.mean * b - one.mean * a
     mean = one.mean * a + step * (other.draws / draws)
     squares = one.squares * (a * a) + other.squares * (b * b) + np.square(step) * (one.draws * other.draws / draws)
-    return Part(draws, mean, squares, exponent, dead, nonfinite, rounding)
+    return Part(draws, mean, squares, exponent, *facts)
 
 
 def standard_error(part: Part) -> Array:

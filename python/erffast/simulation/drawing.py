@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .. import _backend, _core
 from .._progress import Meter
 from ..layers import Activation, Conv, Dropout, MaxPool, Stack
-from .averages import Part, part_of
+from .averages import Drawn, Part, part_of
 from .inputs import Inputs, normal_numbers
 from .program import Made, Program, native_operations, native_values, program_of
 from .schemes import weights_of
@@ -72,16 +72,6 @@ class Job:
         return sum(program.weights_of(one) for one in program.convolutions) if made else 0
 
 
-class Drawn(NamedTuple):
-    """Draws as they came: images [draws, *shape], true values times ``2**exponents``."""
-
-    images: NDArray[np.float64]
-    exponents: NDArray[np.int64]
-    fates: NDArray[np.uint8]  # 0 alive, 1 zero everywhere, 2 not finite
-    borders: NDArray[np.float64]
-    rounding: float
-
-
 def draw(job: Job, draws: range, program: Program | None = None, counted: Meter | None = None) -> Drawn:
     """The gradients of some draws."""
     program = job.program() if program is None else program
@@ -90,36 +80,18 @@ def draw(job: Job, draws: range, program: Program | None = None, counted: Meter 
     threads = _backend.thread_count(job.threads)
     limit = require_memory(program, job, len(draws), threads)
     operations = native_operations(program, weights)
-    images, exponents, fates, borders, rounding = _engine(job)(
-        native_values(program),
-        operations,
-        inputs,
-        job.inputs.exponent,
-        job.reduction,
-        job.seed,
-        draws.start,
-        len(draws),
-        threads,
-        limit,
-        counted,
-    )
+    place = draws.start, len(draws), threads, limit, counted
+    try:
+        images, exponents, fates, borders, rounding = SIMULATE[job.dtype](
+            native_values(program), operations, inputs, job.inputs.exponent, job.reduction, job.seed, *place
+        )
+    except MemoryError as exc:
+        needed = _backend.readable_bytes(exc.args[0]) if exc.args and isinstance(exc.args[0], int) else "more"
+        available = _backend.readable_bytes(_backend.memory_limit())
+        raise MemoryError(f"one map of a draw needs {needed}, and {available} are available for all; {REMEDY}") from None
     if counted is not None:
         counted.add(len(operations) * len(draws))
     return Drawn(images if program.ndim == 2 else images[:, 0], exponents, fates, borders, rounding)
-
-
-def _engine(job: Job) -> Any:
-    """The native function; what it lacks of memory it says in bytes."""
-
-    def run(*arguments: Any) -> Any:
-        try:
-            return SIMULATE[job.dtype](*arguments)
-        except MemoryError as exc:
-            needed = _backend.readable_bytes(exc.args[0]) if exc.args and isinstance(exc.args[0], int) else "more"
-            limit = _backend.readable_bytes(_backend.memory_limit())
-            raise MemoryError(f"one map of a draw needs {needed}, and {limit} are available for all; {REMEDY}") from None
-
-    return run
 
 
 def _weights(job: Job, program: Program, made: Made, index: int, draws: range) -> tuple[Any, int]:
@@ -134,23 +106,34 @@ def _weights(job: Job, program: Program, made: Made, index: int, draws: range) -
     return normal_numbers(weights_of(job.scheme, layer, shape, made.number, job.seed, draws))
 
 
-def averaged(job: Job, draws: range) -> tuple[Part, float]:
-    """The draws of a part, added up, and the mean share that borders took."""
-    return summed(job, draw(job, draws))
-
-
-def summed(job: Job, drawn: Drawn) -> tuple[Part, float]:
-    alive = drawn.fates == 0
-    part = part_of(drawn.images, drawn.exponents, drawn.fates, drawn.rounding, normalise=job.normalise, signed=job.reduction == "signed")
-    return part, float(drawn.borders[alive].sum())
+def averaged(job: Job, draws: range, program: Program | None = None, counted: Meter | None = None) -> Part:
+    """The draws of a part, added up."""
+    return part_of(draw(job, draws, program, counted), normalise=job.normalise, signed=job.reduction == "signed")
 
 
 def ranges(draws: int, each: int) -> Iterator[range]:
     return (range(first, min(first + each, draws)) for first in range(0, draws, each))
 
 
-def in_order(executor: Executor, function: Callable[[Job, range], T], job: Job, work: Iterator[range]) -> Iterator[tuple[range, T]]:
-    """What an executor makes of each part, in order; at most `AHEAD` parts are with it at a time."""
+def each_part(
+    function: Callable[..., T], job: Job, draws: int, program: Program, executor: Executor | None, counted: Meter | None
+) -> Iterator[T]:
+    """What `draw` or `averaged` makes of each part, in order."""
+    work = ranges(draws, job.part_size(program))
+    if counted is not None:
+        counted.expect(len(program.operations) * draws)
+    if executor is None:
+        for some in work:
+            yield function(job, some, program, counted)
+        return
+    for some, found in _elsewhere(executor, function, job, work):
+        yield found
+        if counted is not None:
+            counted.add(len(program.operations) * len(some))
+
+
+def _elsewhere(executor: Executor, function: Callable[..., T], job: Job, work: Iterator[range]) -> Iterator[tuple[range, T]]:
+    """Parts and what an executor makes of them, in order; at most `AHEAD` are with it at a time."""
     waiting: deque[tuple[range, Future[T]]] = deque()
     try:
         while True:
@@ -163,32 +146,6 @@ def in_order(executor: Executor, function: Callable[[Job, range], T], job: Job, 
     finally:
         for _, future in waiting:
             future.cancel()
-
-
-def parts(job: Job, draws: int, program: Program, executor: Executor | None, counted: Meter | None) -> Iterator[tuple[Part, float]]:
-    """All parts, in order."""
-    work = ranges(draws, job.part_size(program))
-    if executor is None:
-        for some in work:
-            yield summed(job, draw(job, some, program, counted))
-        return
-    for some, found in in_order(executor, averaged, job, work):
-        yield found
-        if counted is not None:
-            counted.add(len(program.operations) * len(some))
-
-
-def drawn(job: Job, draws: int, program: Program, executor: Executor | None, counted: Meter | None) -> Iterator[Drawn]:
-    """All draws as they are, in order."""
-    work = ranges(draws, job.part_size(program))
-    if executor is None:
-        for some in work:
-            yield draw(job, some, program, counted)
-        return
-    for some, found in in_order(executor, draw, job, work):
-        yield found
-        if counted is not None:
-            counted.add(len(program.operations) * len(some))
 
 
 def require_memory(program: Program, job: Job, draws: int, threads: int) -> int:
@@ -229,14 +186,13 @@ def _most_held(program: Program, line: int) -> float:
     """Numbers of maps that wait for a sum, at the most."""
     last = {read: index for index, made in enumerate(program.operations) for read in made.reads}
     waiting, most = 0.0, 0.0
-    leaves: dict[int, int] = {}
+    kept: set[int] = set()
     for index, made in enumerate(program.operations):
         for read in set(made.reads):
-            if last[read] > index:
-                if read not in leaves:
-                    leaves[read] = last[read]
-                    waiting += program.stored(read, line)
-            elif read in leaves:
+            if last[read] > index and read not in kept:
+                kept.add(read)
+                waiting += program.stored(read, line)
+            elif last[read] == index and read in kept:
                 waiting -= program.stored(read, line)
         most = max(most, waiting)
     return most

@@ -23,7 +23,7 @@ from ..lowering import located, seen_box
 from ..result import ERF, REDUCTIONS, Reduction
 from ..weights import read_kernels
 from .averages import Part, standard_error, together
-from .drawing import Job, drawn, parts
+from .drawing import Job, averaged, draw, each_part
 from .inputs import Inputs, normal_numbers, read_inputs
 from .program import Program
 from .schemes import SCHEMES
@@ -235,19 +235,13 @@ def _result(job: Job, draws: int, window: Window, *, keep_draws: bool, executor:
         return _kept(job, draws, program, box, executor, progress)
     engine = replace(job, reduction="square") if job.reduction == "rms" else job  # the root is taken of the mean
     with meter(progress) as counted:
-        if counted is not None:
-            counted.expect(len(program.operations) * draws)
-        borders, found = 0.0, []
-        for part, border in parts(engine, draws, program, executor, counted):
-            found.append(part)
-            borders += border
-    total = together(found)
+        total = together(each_part(averaged, engine, draws, program, executor, counted))
     _require_finite(total.nonfinite < draws)
     alive = draws - total.dead - total.nonfinite
-    return _erf(job, program, box, total, draws, borders / alive if alive else 0.0)
+    return _erf(job, program, box, total, total.borders / alive if alive else 0.0)
 
 
-def _erf(job: Job, program: Program, box: Box, total: Part, draws: int, border: float) -> ERF:
+def _erf(job: Job, program: Program, box: Box, total: Part, border: float) -> ERF:
     image, stderr, exponent = total.mean, standard_error(total), total.exponent
     if job.reduction == "rms":
         image, stderr, exponent = _root(image, stderr, exponent)
@@ -278,9 +272,7 @@ def _kept(job: Job, draws: int, program: Program, box: Box, executor: Executor |
     pixels = math.prod(b - a + 1 for a, b in zip(low, high, strict=True))
     _backend.require_memory(5 * 8 * draws * pixels, f"keeping {draws} draws of {pixels} pixels", "use fewer draws, or keep_draws=False")
     with meter(progress) as counted:
-        if counted is not None:
-            counted.expect(len(program.operations) * draws)
-        some = list(drawn(job, draws, program, executor, counted))
+        some = list(each_part(draw, job, draws, program, executor, counted))
     images, exponents, fates, borders = (
         np.concatenate([getattr(d, name) for d in some]) for name in ("images", "exponents", "fates", "borders")
     )
