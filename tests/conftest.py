@@ -22,6 +22,8 @@ ACCURACY = {
     *("test_spectral", "test_spectral_identities", "test_deep_signed", "test_deep_oracles", "test_extended", "test_tilted"),
     *(
         "test_simulation",
+        "test_simulation_theory",
+        "test_simulation_results",
         "test_random",
         "test_band",
         "test_band_bounds",

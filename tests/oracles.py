@@ -239,3 +239,14 @@ def poisoned(layers: Iterable[Layer], axis: int, ndim: int, n: int) -> NDArray[n
         seen = np.where(inside, x[:, np.clip(taps, 0, m - 1)], -1.0 if isinstance(layer, MaxPool) else 0.0)
         x = seen.max(axis=-1) if isinstance(layer, MaxPool) else seen.sum(axis=-1)
     return np.isnan(x)
+
+
+# ------------------------------------------------------------------------------------------------ places
+
+
+def on_map(erf: Any, draw: int, size: tuple[int, ...]) -> Array:
+    """A draw of a result in true values on the map of this size, zeros where it has no pixels."""
+    out = np.zeros(size)
+    image = np.ldexp(np.asarray(erf.image[draw], dtype=np.float64), int(np.asarray(erf.exponent)[draw]))
+    out[tuple(slice(o, o + n) for o, n in zip(erf.origin, image.shape, strict=True))] = image
+    return out
