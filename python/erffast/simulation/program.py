@@ -147,7 +147,7 @@ def _probed(net: Stack) -> Stack:
     """The network up to the last layer that does more than act on single pixels: behind a last ReLU half of all units are dead."""
     length = len(net)
     for layer in reversed(list(_tail(net))):
-        if not isinstance(layer, Activation | Dropout | Norm | Scale):
+        if _reaches(layer):
             break
         length -= 1
     return net if length == len(net) else net.upto(length - 1) if length else Stack(ndim=net.ndim)  # type: ignore[arg-type]
