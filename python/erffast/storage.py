@@ -99,7 +99,7 @@ def _native(array: NDArray[Any]) -> NDArray[Any]:
 
 def _field_to_json(field: ReceptiveField) -> dict[str, Any]:
     out = {f.name: getattr(field, f.name) for f in fields(field) if f.name != "net"}
-    return {**out, "net": None if field.net is None else _layer_to_json(field.net)}
+    return {**out, "net": None if field.net is None else layer_to_json(field.net)}
 
 
 def _field_from_json(about: dict[str, Any]) -> ReceptiveField:
@@ -107,12 +107,12 @@ def _field_from_json(about: dict[str, Any]) -> ReceptiveField:
     return ReceptiveField(**values, net=None if about["net"] is None else _layer_from_json(about["net"]))
 
 
-def _layer_to_json(layer: layers.Layer) -> dict[str, Any]:
+def layer_to_json(layer: layers.Layer) -> dict[str, Any]:
     """A layer as its type and fields; a stack run-length encoded, as it is kept."""
     if isinstance(layer, layers.Stack):
-        return {"type": "Stack", "ndim": layer.ndim, "parts": [[_layer_to_json(part), count] for part, count in layer.parts]}
+        return {"type": "Stack", "ndim": layer.ndim, "parts": [[layer_to_json(part), count] for part, count in layer.parts]}
     values = {f.name: getattr(layer, f.name) for f in fields(layer)}
-    inner = {name: _layer_to_json(value) for name, value in values.items() if isinstance(value, layers.Layer)}
+    inner = {name: layer_to_json(value) for name, value in values.items() if isinstance(value, layers.Layer)}
     return {"type": type(layer).__name__, **values, **inner}
 
 
