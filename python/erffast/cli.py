@@ -14,10 +14,13 @@ import textwrap
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import _arguments
 
 if TYPE_CHECKING:
     from .benchmark import Benchmark
+    from .experiments import Findings
     from .layers import Stack
     from .result import ERF
 
@@ -146,6 +149,34 @@ def _simulate(args: argparse.Namespace) -> int:
     return 0
 
 
+def _reproduce(args: argparse.Namespace) -> int:
+    from .experiments import EXPERIMENTS, reproduce
+
+    only = None if args.only is None else [name.strip() for name in args.only.split(",") if name.strip()]
+    if only is not None and not only:
+        raise ValueError(f"--only names no experiment; there are {', '.join(EXPERIMENTS)}")
+    target = Path(args.folder)
+    if target.exists() and not target.is_dir():
+        raise ValueError(f"{args.folder}: this is a file; name a folder")
+
+    def say(name: str, found: Findings, seconds: float) -> None:
+        judged = [claim for claim in found.claims if claim.theory is not None]
+        print(f"{name:16s} {sum(claim.holds for claim in judged):3d} of {len(judged):3d} agree with theory   {seconds:5.1f} s", flush=True)
+        for claim in judged:
+            if not claim.holds:
+                print(f"    {claim.against_theory}: {claim.name}")
+
+    progress = sys.stderr.isatty() and not args.quiet
+    options = {"only": only, "quick": args.quick, "seed": args.seed, "threads": args.threads, "progress": progress}
+    try:
+        found = reproduce(target, listen=None if args.quiet else say, **options)
+    except KeyboardInterrupt:
+        return _complain(f"interrupted; the same command again goes on from the parts in {target / 'parts'}", INTERRUPTED)
+    if not args.quiet:
+        print(f"wrote {target / 'report.md'}", file=sys.stderr)
+    return 0 if all(claim.holds for some in found.values() for claim in some.claims) else FAILED
+
+
 def _theory(net: Stack, args: argparse.Namespace) -> str:
     """The sizes of the closed form, to set beside those that were simulated."""
     from ._summary import sizes_of
@@ -255,29 +286,6 @@ def _written(args: argparse.Namespace, path: str | None, write: Callable[[str], 
             print(f"wrote {path}", file=sys.stderr)
 
 
-def _per_axis(text: str) -> int | tuple[int, ...]:
-    """224 or 224x224."""
-    try:
-        values = tuple(int(part) for part in text.lower().split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a whole number, or one per axis such as 224x224, got {text!r}") from None
-    return values[0] if len(values) == 1 else values
-
-
-def _window(text: str) -> Literal["auto", "full"] | int | tuple[int, ...]:
-    if text in ("auto", "full"):
-        return text  # type: ignore[return-value]
-    try:
-        return _per_axis(text)
-    except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"expected auto, full, or a size such as 101x101, got {text!r}") from None
-
-
-def _layer(text: str) -> str | int:
-    """An index or a name."""
-    return int(text) if text.lstrip("-").isdecimal() else text
-
-
 def _version() -> str:
     from . import __version__
 
@@ -293,9 +301,6 @@ class _Version(argparse.Action):
 
 
 # ---------------------------------------------------------------------------------------------- the parser
-
-_GRAMMAR = """The network is written from the input to the output: conv3, conv3x5, conv3/2 (stride), conv3:d2 (dilation), conv3:p1
-(padding), conv3:same, maxpool2, avgpool3/2, relu, batchnorm, dropout0.5, scale0.1; conv3 * 20 repeats, and so does (conv3, relu) * 4."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -318,25 +323,30 @@ def _parser() -> argparse.ArgumentParser:
     purpose = "sizes, layer table and checks of a network's effective receptive field"
     example = 'erffast analyze "conv3 * 1000" --plot erf.png\n  erffast analyze "(conv3:p1, relu) * 8" --input-size 32 --unit 0x0 --json'
     analyze = _command(commands, "analyze", _analyze, purpose, example, usage="TEXT [options]")
-    _network_arguments(analyze)
-    _variance_arguments(analyze)
-    _output_arguments(analyze)
+    _arguments.network_arguments(analyze)
+    _arguments.variance_arguments(analyze)
+    _arguments.output_arguments(analyze)
 
     example = 'erffast field "conv7/2:p3, maxpool3/2:p1, conv3:p1 * 4"'
     field = _command(commands, "field", _field, "theoretical receptive field after each layer", example, usage="TEXT [options]")
-    _network_arguments(field)
+    _arguments.network_arguments(field)
     field.add_argument("-v", "--verbose", action="store_true", help="every row of a long table")
 
     purpose = "theory against measurement; exit status 1 if a check does not hold"
     check = _command(commands, "check", _check, purpose, 'erffast check "conv3 * 20"', usage="TEXT [options]")
-    _network_arguments(check)
+    _arguments.network_arguments(check)
     check.add_argument("-q", "--quiet", action="store_true", help="only the exit status")
 
     purpose = "random networks forward and backward, averaged over draws, beside the theory's sizes"
     example = 'erffast simulate "(conv3, relu) * 20" --draws 200 --channels 8 --plot erf.png'
     simulate = _command(commands, "simulate", _simulate, purpose, example, usage="TEXT [options]")
-    _network_arguments(simulate)
-    _simulate_arguments(simulate)
+    _arguments.network_arguments(simulate)
+    _arguments.simulate_arguments(simulate)
+
+    purpose = "every experiment of the paper again, and its critics' questions: a report with figures"
+    example = "erffast reproduce reproduction --quick"
+    again = _command(commands, "reproduce", _reproduce, purpose, example, usage="[FOLDER] [options]")
+    _arguments.reproduce_arguments(again)
 
     example = "erffast show erf.npz --plot erf.png"
     show = _command(commands, "show", _show, "a result saved by analyze --save", example, usage="FILE.npz [--plot FILE]")
@@ -346,7 +356,7 @@ def _parser() -> argparse.ArgumentParser:
     purpose = "check known answers and time them, beside the machine's limits and other ways"
     example = "erffast bench --quick --jobs J2,small"
     bench = _command(commands, "bench", _bench, purpose, example, usage="[options]")
-    _bench_arguments(bench)
+    _arguments.bench_arguments(bench)
 
     _command(commands, "info", _info, "how this copy was built, and which devices it can use", "erffast info")
     return parser
@@ -366,68 +376,3 @@ def _command(
     )
     command.set_defaults(run=run, command=command)
     return command
-
-
-def _network_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("text", metavar="TEXT", help=f"the network. {_GRAMMAR}")
-    command.add_argument("--ndim", type=int, choices=(1, 2, 3), help="number of axes (default 2)")
-    command.add_argument("--layer", type=_layer, metavar="N|NAME", help="only up to this layer: an index from 0, or a layer's text")
-
-
-def _variance_arguments(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("the effective receptive field")
-    group.add_argument("--input-size", type=_per_axis, metavar="N|NxN", help="size of the input map (default: the unbounded plane)")
-    group.add_argument("--unit", type=_per_axis, metavar="N|NxN", help="the output unit (default: the middle of the map; 0 on the plane)")
-    group.add_argument("--window", type=_window, metavar="auto|full|NxN", help="what to compute (default auto: all but tol of the mass)")
-    group.add_argument("--tol", type=float, help="share of the mass that may be left out (default 1e-12)")
-    group.add_argument("--engine", choices=("auto", "direct", "separable", "spectral"))
-    group.add_argument("--accuracy", choices=("auto", "pixel", "peak"), help="what errors are relative to")
-    group.add_argument("--period", choices=("auto", "full"), help="what the spectral engine computes of a signed image")
-    group.add_argument("--device", choices=("auto", "cpu", "cuda"))
-    group.add_argument("--dtype", choices=("float64", "float32"))
-    group.add_argument("--threads", type=int, metavar="N", help="0: all (default)")
-
-
-def _simulate_arguments(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("what is drawn")
-    group.add_argument("--draws", type=int, metavar="N", help="networks, each with an input of its own (default 100)")
-    group.add_argument("--seed", type=int, metavar="N", help="default 0")
-    group.add_argument("--channels", type=int, metavar="N", help="of every layer (default 1)")
-    group.add_argument("--scheme", choices=("he", "glorot", "lecun", "orthogonal", "delta-orthogonal", "ones"), help="weights (default he)")
-    group.add_argument("--inputs", choices=("normal", "uniform", "constant"), help="default normal")
-    group.add_argument("--reduction", choices=("square", "abs", "signed", "rms", "positive"), help="what is averaged (default square)")
-    group.add_argument("--normalise", action="store_true", help="each draw to unit mass first: the typical draw")
-    group.add_argument("--input-size", type=_per_axis, metavar="N|NxN", help="size of the input map (default: the unbounded plane)")
-    group.add_argument("--unit", type=_per_axis, metavar="N|NxN", help="the output unit (default: the middle of the map; 0 on the plane)")
-    group.add_argument("--window", type=_window, metavar="full|NxN", help="pixels to return (default full)")
-    group.add_argument("--dtype", choices=("float64", "float32"))
-    group.add_argument("--threads", type=int, metavar="N", help="0: all (default)")
-    output = command.add_argument_group("output")
-    output.add_argument("--plot", metavar="FILE", help="write the picture (.png, .svg, .pdf)")
-    output.add_argument("--save", metavar="FILE.npz", help="write the result, for erffast show and ERF.load")
-    output.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
-
-
-def _output_arguments(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("output")
-    group.add_argument("--plot", metavar="FILE", help="write the picture (.png, .svg, .pdf)")
-    group.add_argument("--html", metavar="FILE", help="write a self-contained page with the picture and the tables")
-    json_help = "write the report as JSON; without FILE, to standard output in place of the text"
-    group.add_argument("--json", metavar="FILE", nargs="?", const="-", help=json_help)
-    group.add_argument("--save", metavar="FILE.npz", help="write the result, for erffast show and ERF.load")
-    group.add_argument("-v", "--verbose", action="store_true", help="every row of a long layer table, why this engine, and the time taken")
-    group.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
-
-
-def _bench_arguments(command: argparse.ArgumentParser) -> None:
-    level = command.add_mutually_exclusive_group()
-    level.add_argument("--quick", action="store_true", help="small sizes, below a minute")
-    level.add_argument("--full", action="store_true", help="other ways at full size too, some of them a minute each")
-    command.add_argument("--jobs", metavar="J1,J3", help="only these (default: all)")
-    json_help = "write everything as JSON; without FILE, to standard output in place of the tables"
-    command.add_argument("--json", metavar="FILE", nargs="?", const="-", help=json_help)
-    command.add_argument("--plot", metavar="FILE", help="also measure growth of time and memory, and write its picture (.png, .svg, .pdf)")
-    compare_help = "compare with an earlier --json FILE, or two such files; exit status 1 where something got slower or wrong"
-    command.add_argument("--compare", metavar="FILE", nargs="+", help=compare_help)
-    command.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: the jobs that run there, beside torch on that GPU")
-    command.add_argument("--threads", type=int, metavar="N", help="0: all (default)")

@@ -108,4 +108,9 @@ def _grid(grid: Grid) -> str:
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -> str:
     """A table whose first `left` columns are flush left."""
     line = "|".join(":--" if i < left else "--:" for i in range(len(header)))
-    return "\n".join([f"| {' | '.join(header)} |", f"|{line}|", *(f"| {' | '.join(row)} |" for row in rows)])
+    return "\n".join([_row(header), f"|{line}|", *map(_row, rows)])
+
+
+def _row(cells: Sequence[str]) -> str:
+    """A line of a table; the bars of |g| would end a cell."""
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

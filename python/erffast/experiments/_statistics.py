@@ -32,11 +32,14 @@ def _factors(draws: ERF, flat: Array, normalise: bool) -> Array:
     return np.asarray(np.ldexp(1.0, np.maximum(exponents - exponents.max(), -2000)))
 
 
+def resampled(draws: int, *, seed: int = 0) -> Array:
+    """How often each draw is taken, [resamples, draws]: draws are taken again with replacement."""
+    return np.random.default_rng(seed).multinomial(draws, np.full(draws, 1 / draws), size=RESAMPLES).astype(np.float64)
+
+
 def bootstrap(draws: ERF, measure: Callable[[ERF], Any], *, normalise: bool = False, seed: int = 0) -> tuple[Any, Any]:
-    """`measure` of the mean of the draws, and its standard error: draws are taken again with replacement."""
-    rng = np.random.default_rng(seed)
-    counts = rng.multinomial(len(draws.image), np.full(len(draws.image), 1 / len(draws.image)), size=RESAMPLES)
-    values = np.array([measure(mean_of(draws, count, normalise=normalise)) for count in counts])
+    """`measure` of the mean of the draws, and its standard error."""
+    values = np.array([measure(mean_of(draws, weights, normalise=normalise)) for weights in resampled(len(draws.image), seed=seed)])
     return measure(mean_of(draws, normalise=normalise)), values.std(axis=0, ddof=1)
 
 
