@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -69,6 +69,14 @@ def run_python(tmp_path: Path) -> RunPython:
         return done
 
     return run
+
+
+@pytest.fixture(scope="session")
+def quick_run(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A quick run of the experiments whose parts all tests share: what one has drawn, no other draws again."""
+    from erffast.experiments import Run
+
+    return Run(tmp_path_factory.mktemp("quick") / "parts", quick=True)
 
 
 @pytest.fixture
