@@ -262,3 +262,16 @@ def test_ctrl_c_leaves_whole_parts_behind(tmp_path: Path) -> None:
     for part in parts.iterdir():
         assert part.suffix == ".npz"
         ef.ERF.load(part)
+
+
+# ------------------------------------------------------------------------------------------------ the documentation
+
+
+def test_the_report_of_the_documentation_is_whole() -> None:
+    """Made with this list of experiments, not quickly, and with every figure that it shows; `python docs/make_reproduction.py` makes it."""
+    folder = Path(__file__).resolve().parents[1] / "docs" / "reproduction"
+    results = json.loads((folder / "results.json").read_text())
+    assert tuple(results["experiments"]) == EXPERIMENTS
+    assert not results["erffast"]["quick"]
+    shown = re.findall(r"\((figures/[\w-]+\.png)\)", (folder / "report.md").read_text())
+    assert sorted(shown) == sorted(str(path.relative_to(folder)) for path in (folder / "figures").iterdir())
