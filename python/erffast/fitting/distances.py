@@ -1,149 +1,17 @@
-"""Models fitted to the weights of an ERF: the Gaussian, and its Edgeworth correction.
-
-A model's value at a pixel is its density at the pixel's centre, times one pixel: what theory means by "the image is close to a
-Gaussian". Models of a product of profiles are products too, and every distance is then had without forming either.
-"""
+"""How far a fitted model is from the mass; of two products from their factors, without forming either."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from . import _validate as check
-from .measures import BLOCK, Array, Dense, Product, Weights
+from ..measures import BLOCK, Array, Dense, Product, Weights
+from .moments import Parameters, centred, edgeworth_log, gaussian_log
 
 Distances: TypeAlias = tuple[float, float, float]
-Parameters: TypeAlias = dict[str, Array]
-
-
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """A model fitted to the mass of an ERF, and how far it is from it.
-
-    Every number is a float (parameters: arrays with one entry per axis); where the image has draws, an array with a leading
-    draws axis. NaN where an image is zero or has no width in some axis.
-
-    Attributes
-    ----------
-    model : str
-        "gaussian" or "edgeworth".
-    parameters : dict of str to ndarray
-        ``mean`` [ndim] (input coordinates), ``std`` [ndim]; for "gaussian" also ``covariance`` [ndim, ndim], for "edgeworth"
-        also the cumulants ``kappa3`` and ``kappa4`` [ndim] of the marginals.
-    kl : float
-        Kullback-Leibler divergence of the model from the mass, in nats, over the pixels where the model is positive. An
-        Edgeworth series is no distribution: far out it turns negative, over pixels that hold next to nothing.
-    total_variation : float
-        Half the sum of absolute differences, the model's share outside the window included; negative model values count as 0.
-    max_deviation : float
-        Largest absolute difference at a pixel, as a share of the largest mass at a pixel.
-    """
-
-    model: str
-    parameters: dict[str, NDArray[Any]]
-    kl: Any
-    total_variation: Any
-    max_deviation: Any
-
-
-def gaussian_log(x: Array, mean: float, std: float) -> Array:
-    """Logarithm of the normal density at `x`."""
-    return np.square((x - mean) / std) / -2 - math.log(std * math.sqrt(2 * math.pi))
-
-
-def edgeworth_log(x: Array, mean: float, std: float, kappa3: float, kappa4: float) -> Array:
-    """Logarithm of the Edgeworth density at `x`, -inf where the series is not positive.
-
-    ``N(x) [1 + g1/6 He3 + g2/24 He4 + g1^2/72 He6]`` with ``g1 = kappa3 / std^3`` and ``g2 = kappa4 / std^4``.
-    """
-    z = (x - mean) / std
-    g1, g2 = kappa3 / std**3, kappa4 / std**4
-    # coefficients of the Hermite polynomials He0, He3, He4, He6
-    series = np.polynomial.hermite_e.hermeval(z, [1, 0, 0, g1 / 6, g2 / 24, 0, g1**2 / 72])
-    with np.errstate(divide="ignore"):
-        logarithm: Array = gaussian_log(x, mean, std) + np.log(np.maximum(series, 0))
-    return logarithm
-
-
-def fit(images: Sequence[Weights], models: Sequence[str], origin: Sequence[int]) -> list[list[Fit]]:
-    """Each model fitted to each image; the mean is moved by `origin` into input coordinates."""
-    if isinstance(models, str):
-        raise TypeError(f"models must be a sequence of names such as ({models!r},), got the text {models!r}")
-    names = [check.choice(name, "models", MODELS) for name in models]
-    return [[_fit_one(weights, name, origin) for weights in images] for name in names]
-
-
-def stacked(fits: Sequence[Fit]) -> Fit:
-    """The fits of one model to several draws as one, with a leading draws axis."""
-    numbers = {name: np.array([getattr(f, name) for f in fits]) for name in ("kl", "total_variation", "max_deviation")}
-    parameters = {name: np.stack([f.parameters[name] for f in fits]) for name in fits[0].parameters}
-    return Fit(fits[0].model, parameters, **numbers)
-
-
-def _fit_one(weights: Weights, name: str, origin: Sequence[int]) -> Fit:
-    parameters = MODELS[name](weights)
-    distances: Distances = (math.nan,) * 3
-    if all(s > 0 for s in weights.std) and not _flat(parameters):
-        if isinstance(weights, Product):
-            distances = _product_distances(weights, parameters)
-        elif isinstance(weights, Dense):
-            distances = _dense_distances(weights, parameters)
-    parameters["mean"] = parameters["mean"] + np.asarray(origin)
-    return Fit(name, parameters, *distances)
-
-
-# ------------------------------------------------------------------------------------------------ parameters
-
-
-def _gaussian(weights: Weights) -> Parameters:
-    """Maximum likelihood: the mean and covariance of the mass."""
-    covariance = np.diag(np.square(weights.std))
-    if isinstance(weights, Dense) and len(weights.shape) > 1 and weights.peak > 0:
-        covariance += _cross_moments(weights)
-    return {"mean": np.array(weights.mean), "std": np.array(weights.std), "covariance": covariance}
-
-
-def _edgeworth(weights: Weights) -> Parameters:
-    """Moments and the third and fourth cumulant of each marginal."""
-    third, fourth = [], []
-    for m, mean, std in zip(weights.marginals, weights.mean, weights.std, strict=True):
-        x = np.arange(len(m)) - mean
-        third.append(m @ x**3)
-        fourth.append(m @ x**4 - 3 * std**4)
-    return {"mean": np.array(weights.mean), "std": np.array(weights.std), "kappa3": np.array(third), "kappa4": np.array(fourth)}
-
-
-MODELS: dict[str, Callable[[Weights], Parameters]] = {"gaussian": _gaussian, "edgeworth": _edgeworth}
-
-
-def _centred(weights: Weights) -> list[Array]:
-    """Per axis, the pixels' distances from the mean."""
-    return [np.arange(n, dtype=np.float64) - c for n, c in zip(weights.shape, weights.mean, strict=True)]
-
-
-def _flat(parameters: dict[str, Array]) -> bool:
-    """Whether the mass lies on a line or plane: then a Gaussian has no density."""
-    covariance = parameters.get("covariance")
-    return covariance is not None and not np.linalg.det(covariance) > 1e-12 * np.prod(np.diag(covariance))
-
-
-def _cross_moments(weights: Dense) -> Array:
-    """The covariances between axes; zero on the diagonal."""
-    x = _centred(weights)
-    moments = np.zeros((len(x), len(x)))
-    letters = "abc"[: len(x)]
-    for start, block in weights.blocks():
-        parts = [x[0][start : start + len(block)], *x[1:]]
-        for i in range(len(x)):
-            for j in range(i):
-                moments[i, j] += np.einsum(f"{letters},{letters[i]},{letters[j]}->", block, parts[i], parts[j])
-    moments /= weights.total
-    return moments + moments.T
 
 
 def _axis_logs(weights: Weights, parameters: Parameters) -> list[Array]:
@@ -154,10 +22,7 @@ def _axis_logs(weights: Weights, parameters: Parameters) -> list[Array]:
     return logs
 
 
-# ------------------------------------------------------------------------------------------------ distances
-
-
-def _dense_distances(weights: Dense, parameters: Parameters) -> Distances:
+def dense_distances(weights: Dense, parameters: Parameters) -> Distances:
     """kl, total variation and largest deviation, block by block."""
     covered, model, information, difference, deviation, peak = (0.0,) * 6
     total = weights.total
@@ -172,7 +37,7 @@ def _dense_distances(weights: Dense, parameters: Parameters) -> Distances:
     return _divergence(information, covered, model), (difference + max(0.0, 1 - model)) / 2, deviation / peak
 
 
-def _product_distances(weights: Product, parameters: Parameters) -> Distances:
+def product_distances(weights: Product, parameters: Parameters) -> Distances:
     """kl, total variation and largest deviation of two products, from their factors."""
     p, log_q = list(weights.marginals), _axis_logs(weights, parameters)
     q = [np.exp(a) for a in log_q]
@@ -199,7 +64,7 @@ def _divergence(information: float, covered: float, model: float) -> float:
 def _log_blocks(weights: Dense, parameters: Parameters) -> Iterator[Array]:
     """The logarithm of the model on each of the weights' blocks."""
     ndim = len(weights.shape)
-    x = _centred(weights)
+    x = centred(weights)
     couplings: Array = np.zeros((ndim, ndim))
     if "covariance" in parameters:
         couplings = np.asarray(np.linalg.inv(parameters["covariance"]), dtype=np.float64)
