@@ -226,13 +226,29 @@ class ERF(Sizes):
         return type(self)(**state)
 
     def fit(self, models: Sequence[str] = ("gaussian",)) -> list[Fit]:
-        """Models fitted to the mass, one `Fit` per model, with their distances; see `erffast.fitting`.
+        """Models fitted to the mass, one `Fit` per model, with their distances and images; see `erffast.fitting`.
 
         Parameters
         ----------
-        models : sequence of {"gaussian", "edgeworth"}
-            "gaussian": the mean and covariance of the mass, which is the maximum-likelihood fit. "edgeworth": per axis also
-            the third and fourth cumulant, axes taken as independent.
+        models : sequence of str
+            - "gaussian": the mean and covariance of the mass, which is the maximum-likelihood fit.
+            - "edgeworth": per axis also the third and fourth cumulant, axes taken as independent.
+            - "generalised gaussian", ``exp(-(r/a)^b)`` of the Mahalanobis radius r, b fitted: 2 is the Gaussian, more is flatter.
+            - "student-t": elliptical, the degrees of freedom fitted; infinitely many are the Gaussian.
+            - "laplace", ``exp(-r/a)``: elliptical, the generalised Gaussian of shape 1; in one axis the two-sided exponential. (The
+              product of one such per axis has contours like diamonds and is another function, as is the Laplace distribution of
+              probability theory in two axes, which is infinite at its centre.)
+            - "box gaussian": along each axis a box convolved with a Gaussian, the difference of two error functions.
+            - "raised cosine", ``1 + cos(pi x / s)`` up to ``|x| = s``: along each axis, fitted by total variation.
+
+            All but the last and "edgeworth" by least Kullback-Leibler divergence of the model from the mass, which is maximum likelihood.
+            "box gaussian", "raised cosine" and "edgeworth" are products of functions along the axes, the others turn with the mass. In
+            one, two or three axes.
+
+        Raises
+        ------
+        MemoryError
+            Where profiles are too long to be multiplied out, which the generalised Gaussian, Student's t and Laplace models ask for.
         """
         from .fitting import fit, stacked
 

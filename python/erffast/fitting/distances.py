@@ -3,89 +3,88 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from ..measures import BLOCK, Array, Dense, Product, Weights
-from .moments import Parameters, centred, edgeworth_log, gaussian_log
-
-Distances: TypeAlias = tuple[float, float, float]
+from ..measures import BLOCK, Array, Dense, Product
+from .forms import Factors, Form, log_blocks
 
 
-def _axis_logs(weights: Weights, parameters: Parameters) -> list[Array]:
-    """Per axis, the logarithm of a product model at every pixel."""
-    columns = zip(weights.shape, *(parameters[name] for name in ("mean", "std", "kappa3", "kappa4") if name in parameters), strict=True)
-    form = edgeworth_log if "kappa3" in parameters else gaussian_log
-    logs: list[Array] = [form(np.arange(n, dtype=np.float64), *map(float, values)) for n, *values in columns]
-    return logs
+class Distances(NamedTuple):
+    kl: float
+    total_variation: float
+    max_deviation: float
+    log_likelihood: float
 
 
-def dense_distances(weights: Dense, parameters: Parameters) -> Distances:
-    """kl, total variation and largest deviation, block by block."""
-    covered, model, information, difference, deviation, peak = (0.0,) * 6
+NOTHING = Distances(*(math.nan,) * 4)
+
+
+class Information(NamedTuple):
+    """Sums over the pixels where the model is positive."""
+
+    covered: float  # mass
+    divergence: float  # of p log(p/q)
+    likelihood: float  # of p log(q)
+
+
+def distances(weights: Dense | Product, form: Form, *, distribution: bool) -> Distances:
+    """A model from the mass.
+
+    Where a distribution has no density but there is mass, its divergence is infinite; what is none is compared where it is positive.
+    """
+    if isinstance(weights, Product) and isinstance(form, Factors):
+        return _product_distances(weights, form, distribution)
+    assert isinstance(weights, Dense)
+    return _dense_distances(weights, form, distribution)
+
+
+def _dense_distances(weights: Dense, form: Form, distribution: bool) -> Distances:
+    """Block by block."""
+    sums = [Information(0.0, 0.0, 0.0)]
+    model, difference, deviation, peak = (0.0,) * 4
     total = weights.total
-    for (_, block), log_q in zip(weights.blocks(), _log_blocks(weights, parameters), strict=True):
+    for (_, block), log_q in zip(weights.blocks(), log_blocks(form, weights.shape), strict=True):
         p = block / total
         q = np.exp(log_q)
         apart = np.abs(p - q)
-        step = _information(p, log_q)
-        covered, information = covered + step[0], information + step[1]
+        sums.append(information(p, log_q, distribution))
         model, difference = model + float(q.sum()), difference + float(apart.sum())
         deviation, peak = max(deviation, float(apart.max())), max(peak, float(p.max()))
-    return _divergence(information, covered, model), (difference + max(0.0, 1 - model)) / 2, deviation / peak
+    whole = Information(*map(sum, zip(*sums, strict=True)))
+    return _distances(whole, model, difference, deviation / peak)
 
 
-def product_distances(weights: Product, parameters: Parameters) -> Distances:
-    """kl, total variation and largest deviation of two products, from their factors."""
-    p, log_q = list(weights.marginals), _axis_logs(weights, parameters)
+def _product_distances(weights: Product, form: Factors, distribution: bool) -> Distances:
+    """Two products, from their factors."""
+    p, log_q = list(weights.marginals), form.logs
     q = [np.exp(a) for a in log_q]
-    steps = [_information(a, b) for a, b in zip(p, log_q, strict=True)]
-    covered = math.prod(c for c, _ in steps)
-    information = sum(i * math.prod(c for c, _ in steps[:axis] + steps[axis + 1 :]) for axis, (_, i) in enumerate(steps))
+    steps = [information(a, b, distribution) for a, b in zip(p, log_q, strict=True)]
+    covered = math.prod(step.covered for step in steps)
+    others = [math.prod(s.covered for s in steps[:axis] + steps[axis + 1 :]) for axis in range(len(steps))]
+    sums = [sum(step[number] * other for step, other in zip(steps, others, strict=True)) for number in (1, 2)]
     model = math.prod(float(a.sum()) for a in q)
     peak = math.prod(float(a.max()) for a in p)
-    return _divergence(information, covered, model), (_sum_apart(p, q) + max(0.0, 1 - model)) / 2, _largest_apart(p, q) / peak
+    return _distances(Information(covered, *sums), model, _sum_apart(p, q), _largest_apart(p, q) / peak)
 
 
-def _information(p: Array, log_q: Array) -> tuple[float, float]:
-    """Over the pixels where the model is positive: the mass, and the sum of p log(p/q)."""
+def information(p: Array, log_q: Array, distribution: bool) -> Information:
+    """Of one part of the image, or one factor."""
+    log_q = np.broadcast_to(log_q, p.shape)
     held = (p > 0) & (log_q > -np.inf)
-    p, log_q = p[held], np.broadcast_to(log_q, held.shape)[held]
-    return float(p.sum()), float(p @ (np.log(p) - log_q))
+    p_held, log_q = p[held], log_q[held]
+    covered, likelihood = float(p_held.sum()), float(p_held @ log_q)
+    if distribution and np.count_nonzero(p) > len(p_held):
+        return Information(covered, math.inf, -math.inf)
+    return Information(covered, float(p_held @ (np.log(p_held) - log_q)), likelihood)
 
 
-def _divergence(information: float, covered: float, model: float) -> float:
-    """The divergence of a model that need not sum to 1: what it has beyond the mass it covers is added (I-divergence)."""
-    return information + max(0.0, model - covered)
-
-
-def _log_blocks(weights: Dense, parameters: Parameters) -> Iterator[Array]:
-    """The logarithm of the model on each of the weights' blocks."""
-    ndim = len(weights.shape)
-    x = centred(weights)
-    couplings: Array = np.zeros((ndim, ndim))
-    if "covariance" in parameters:
-        couplings = np.asarray(np.linalg.inv(parameters["covariance"]), dtype=np.float64)
-        axes: list[Any] = [-0.5 * couplings[i, i] * np.square(x[i]) for i in range(ndim)]
-        axes[0] -= 0.5 * float(np.linalg.slogdet(2 * math.pi * parameters["covariance"])[1])
-    else:
-        axes = _axis_logs(weights, parameters)
-    for start, block in weights.blocks():
-        rows = slice(start, start + len(block))
-        log_q: Any = np.zeros((1,) * ndim)
-        for i in range(ndim):
-            log_q = log_q + _along(axes[i], i, ndim, rows)
-            for j in range(i):
-                if couplings[i, j]:
-                    log_q = log_q - couplings[i, j] * _along(x[i], i, ndim, rows) * _along(x[j], j, ndim, rows)
-        yield log_q
-
-
-def _along(values: Array, axis: int, ndim: int, rows: slice) -> Array:
-    """An array over one axis laid along it; of the first axis only `rows`."""
-    return (values[rows] if axis == 0 else values).reshape([-1 if a == axis else 1 for a in range(ndim)])
+def _distances(sums: Information, model: float, difference: float, deviation: float) -> Distances:
+    """What a model that need not sum to 1 has beyond the mass it covers counts against it (I-divergence)."""
+    beyond = max(0.0, model - sums.covered)
+    return Distances(sums.divergence + beyond, (difference + max(0.0, 1 - model)) / 2, deviation, sums.likelihood - beyond)
 
 
 def _sum_apart(p: Sequence[Array], q: Sequence[Array]) -> float:

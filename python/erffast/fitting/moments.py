@@ -33,10 +33,7 @@ def edgeworth_log(x: Array, mean: float, std: float, kappa3: float, kappa4: floa
 
 def gaussian(weights: Weights) -> Parameters:
     """Maximum likelihood: the mean and covariance of the mass."""
-    covariance = np.diag(np.square(weights.std))
-    if isinstance(weights, Dense) and len(weights.shape) > 1 and weights.peak > 0:
-        covariance += _cross_moments(weights)
-    return {"mean": np.array(weights.mean), "std": np.array(weights.std), "covariance": covariance}
+    return {"mean": np.array(weights.mean), "std": np.array(weights.std), "covariance": covariance_of(weights)}
 
 
 def edgeworth(weights: Weights) -> Parameters:
@@ -49,9 +46,23 @@ def edgeworth(weights: Weights) -> Parameters:
     return {"mean": np.array(weights.mean), "std": np.array(weights.std), "kappa3": np.array(third), "kappa4": np.array(fourth)}
 
 
+def covariance_of(weights: Weights) -> Array:
+    """Of the mass, [ndim, ndim]; the axes of a product are independent."""
+    covariance = np.diag(np.square(weights.std))
+    if isinstance(weights, Dense) and len(weights.shape) > 1 and weights.peak > 0:
+        covariance += _cross_moments(weights)
+    return covariance
+
+
+def is_flat(covariance: Array) -> bool:
+    """Whether the mass lies on a line or plane, or is zero: then no elliptical model has a density."""
+    variances = np.diag(covariance)
+    return not (variances > 0).all() or not np.linalg.det(covariance) > 1e-12 * np.prod(variances)
+
+
 def _cross_moments(weights: Dense) -> Array:
     """The covariances between axes; zero on the diagonal."""
-    x = centred(weights)
+    x = _centred(weights)
     moments = np.zeros((len(x), len(x)))
     letters = "abc"[: len(x)]
     for start, block in weights.blocks():
@@ -63,6 +74,6 @@ def _cross_moments(weights: Dense) -> Array:
     return moments + moments.T
 
 
-def centred(weights: Weights) -> list[Array]:
+def _centred(weights: Weights) -> list[Array]:
     """Per axis, the pixels' distances from the mean."""
     return [np.arange(n, dtype=np.float64) - c for n, c in zip(weights.shape, weights.mean, strict=True)]
