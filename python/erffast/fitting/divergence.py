@@ -37,6 +37,7 @@ class Place(NamedTuple):
     mean: Array
     scatter: Array
     theta: float
+    parameters: Array  # as the divergence takes them
 
 
 class Divergence:
@@ -72,7 +73,7 @@ class Divergence:
     def at(self, parameters: Array, theta: float) -> Place:
         mean, factor = self._placed(parameters)
         inverse = np.linalg.inv(factor)
-        return Place(self(parameters, theta)[0], mean, inverse @ inverse.T, theta)
+        return Place(self(parameters, theta)[0], mean, inverse @ inverse.T, theta, parameters)
 
     def towards(self, pixel: Array) -> Array:
         """The parameters of a centre."""

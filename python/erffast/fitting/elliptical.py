@@ -6,24 +6,23 @@ import math
 
 import numpy as np
 
-from ..measures import Dense
+from ..measures import Array, Dense
 from . import radial
 from .divergence import Divergence, Place, placed
-from .moments import Parameters, covariance_of, is_flat
+from .moments import NARROWEST, Parameters, covariance_of, is_flat
 
 SHAPES = math.log(0.1), math.log(50.0)  # of the generalised Gaussian: from a needle to a plateau
 DEGREES = math.log(0.05), math.log(1e4)  # of Student's t: at the upper end it is a Gaussian to 1e-8 nats
 
 
 def generalised_gaussian(weights: Dense) -> Parameters:
-    """The Gaussian and the Laplace density are two of its shapes, and where the search begins."""
+    """The Gaussian and the Laplace density are two of its shapes: the search begins at both, and is content with them."""
     covariance = covariance_of(weights)
-    if is_flat(covariance):
+    if _is_thin(covariance):
         return _nothing(weights, "shape")
     divergence = Divergence(weights, covariance, radial.generalised_gaussian)
-    starts = {b: divergence.start(1 / radial.generalised_gaussian_spread(b, divergence.ndim)) for b in (2.0, 1.0)}
-    found = [placed(divergence, start, math.log(b), SHAPES) for b, start in starts.items()]
-    best = _best(divergence.at(starts[2.0], math.log(2.0)), *found)
+    known = divergence.at(divergence.start(2.0), math.log(2.0)), _laplace(divergence)
+    best = _best(*known, *(placed(divergence, place.parameters, place.theta, SHAPES) for place in known))
     b = math.exp(best.theta)
     return _parameters(best, radial.generalised_gaussian_spread(b, divergence.ndim)) | {"shape": np.array(b)}
 
@@ -31,17 +30,21 @@ def generalised_gaussian(weights: Dense) -> Parameters:
 def laplace(weights: Dense) -> Parameters:
     """``exp(-r)``, the generalised Gaussian of shape 1."""
     covariance = covariance_of(weights)
-    if is_flat(covariance):
+    if _is_thin(covariance):
         return _nothing(weights)
-    divergence = Divergence(weights, covariance, radial.generalised_gaussian)
+    place = _laplace(Divergence(weights, covariance, radial.generalised_gaussian))
+    return _parameters(place, radial.generalised_gaussian_spread(1.0, len(weights.shape)))
+
+
+def _laplace(divergence: Divergence) -> Place:
     spread = radial.generalised_gaussian_spread(1.0, divergence.ndim)
-    return _parameters(placed(divergence, divergence.start(1 / spread), 0.0), spread)
+    return placed(divergence, divergence.start(1 / spread), 0.0)
 
 
 def student_t(weights: Dense) -> Parameters:
     """Its limit of infinitely many degrees of freedom, the Gaussian, where no finite number is better."""
     covariance = covariance_of(weights)
-    if is_flat(covariance):
+    if _is_thin(covariance):
         return _nothing(weights, "degrees")
     divergence = Divergence(weights, covariance, radial.student_t)
     limit = Divergence(weights, covariance, radial.gaussian)
@@ -58,6 +61,10 @@ def _best(*places: Place) -> Place:
 
 def _parameters(place: Place, spread: float) -> Parameters:
     return {"mean": place.mean, "std": np.sqrt(np.diag(place.scatter) * spread), "scatter": place.scatter}
+
+
+def _is_thin(covariance: Array) -> bool:
+    return is_flat(covariance) or bool(np.diag(covariance).min() < NARROWEST**2)
 
 
 def _nothing(weights: Dense, *names: str) -> Parameters:

@@ -28,7 +28,8 @@ class Fit:
     """A model fitted to the mass of an ERF, and how far it is from it.
 
     Every number is a float and every parameter an array; where the image has draws, all are arrays with a leading draws axis. NaN
-    where an image is zero or has no width in some direction that the model has.
+    where an image is zero or has no width in some direction that the model has; all but "gaussian" and "edgeworth" want a hundredth of a
+    pixel.
 
     A model's value at a pixel is its density at the pixel's centre. Models with a sharp feature narrower than a pixel or two can sum to
     more than 1 over the pixels; the excess counts against them.

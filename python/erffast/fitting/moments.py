@@ -11,6 +11,8 @@ from ..measures import Array, Dense, Weights
 
 Parameters: TypeAlias = dict[str, Array]
 
+NARROWEST = 0.01  # standard deviation in pixels below which nothing but moments is fitted: 1e-4 of the mass lies beside one pixel
+
 
 def gaussian_log(x: Array, mean: float, std: float) -> Array:
     """Logarithm of the normal density at `x`."""

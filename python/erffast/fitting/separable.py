@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..measures import Array, Weights
-from .moments import Parameters, gaussian_log
+from .moments import NARROWEST, Parameters, gaussian_log
 from .search import least
 
 NARROW, WIDE = 0.03, 40.0  # box widths searched, in standard deviations of the mass: below, the Gaussian is as good to 1e-11 nats
@@ -52,7 +52,7 @@ def raised_cosine_log(x: Array, mean: float, half_width: float) -> Array:
 def _each_axis(weights: Weights, fit: Callable[[Array, float, float], Sequence[float]]) -> list[Sequence[float]]:
     """Mean and widths per axis; no widths where the mass has none."""
     axes = zip(weights.marginals, weights.mean, weights.std, strict=True)
-    return [fit(marginal, mean, std) if std > 0 else (mean,) for marginal, mean, std in axes]
+    return [fit(marginal, mean, std) if std >= NARROWEST else (mean,) for marginal, mean, std in axes]
 
 
 def _named(weights: Weights, fitted: list[Sequence[float]], names: Sequence[str], std: Callable[..., float]) -> Parameters:
