@@ -44,13 +44,14 @@ _HOME = {
     "parse": "frontends.text",
     "simulate": "simulation",
 }
-_SUBMODULES = ("analytic", "experiments", "reference")
+_SUBMODULES = ("analytic", "experiments", "fitting", "reference")
 
 __all__ = sorted([*_HOME, *_SUBMODULES, "__version__"])
 
 if TYPE_CHECKING:
     from . import analytic as analytic
     from . import experiments as experiments
+    from . import fitting as fitting
     from . import reference as reference
     from ._about import __version__ as __version__
     from ._about import cite as cite

@@ -23,8 +23,8 @@ def core(weights: Weights) -> tuple[Dense, tuple[int, ...]]:
     sides = [_side(first, part) for first, part in weights.parts]
     low = tuple(a for a, _ in sides)
     size = [b - a for a, b in sides]
-    # its mass, and of a product its image
-    require_memory(8 * (1 + isinstance(weights, Product)) * math.prod(size), f"fitting to {' x '.join(map(str, size))} pixels", SMALLER)
+    # its mass, and the image of a product or the square of a signed one
+    require_memory(2 * 8 * math.prod(size), f"fitting to {' x '.join(map(str, size))} pixels", SMALLER)
     if isinstance(weights, Product):
         return Dense(_multiplied([s[a:b] / (s.max() or 1.0) for s, (a, b) in zip(weights.sums, sides, strict=True)])), low
     assert isinstance(weights, Dense)

@@ -2,9 +2,9 @@
 
 The criterion is the `kl` that a `Fit` reports: the sum of p log(p/q), whose least value is the maximum of the likelihood with the mass as
 weights, plus what the model sums to beyond 1. That excess is zero for models wider than a pixel or two. Without it a narrow peak on a pixel
-that holds a finite mass would be rewarded without end: a density has no upper limit, the mass of a pixel has. And of images drawn from a
-cusped model it finds the parameters ten times as well. (Its own price: a cusp on a pixel is a little dearer than one between pixels. The
-search begins at the mean, where a symmetric image keeps it.)
+that holds a finite mass would be rewarded without end: a density has no upper limit, the mass of a pixel has. And the generalised Gaussian
+fitted to a Laplace density with a scale of three pixels has its scatter matrix to one percent, where it was wrong by a quarter. (Its own
+price: a cusp on a pixel is a little dearer than one between pixels. The search begins at the mean, where a symmetric image keeps it.)
 
 Derivatives are by hand, in coordinates in which the mass has unit covariance. Those by the centre and the scatter matrix need
 the first two moments of p and q weighted by the slope of the radial function only, so one pass over the image gives all.
@@ -49,12 +49,15 @@ class Divergence:
 
     def __init__(self, weights: Dense, covariance: Array, family: Family) -> None:
         self.shape, self.ndim = weights.shape, len(weights.shape)
-        self.mass = weights.weigh(weights.values) / weights.total
+        self.mass = weights.weigh(weights.values)
+        self.mass /= weights.total
         self.mean = np.array(weights.mean)
         self.root = np.linalg.cholesky(covariance)
         self.family = family
-        held = self.mass[self.mass > 0]
-        self.information = float((held * np.log(held)).sum())
+        self.information = 0.0  # of the mass itself: sum of p log(p)
+        for rows in row_blocks(self.shape, AT_A_TIME):
+            held = self.mass[rows][self.mass[rows] > 0]
+            self.information += float((held * np.log(held)).sum())
         self.lower = np.tril_indices(self.ndim)
 
     def start(self, scale: float = 1.0) -> Array:

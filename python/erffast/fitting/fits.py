@@ -139,8 +139,12 @@ def stacked(fits: Sequence[Fit]) -> Fit:
 def fit_one(weights: Weights, name: str, origin: Sequence[int]) -> Fit:
     """One model fitted to one image."""
     model = MODELS[name]
-    whole, first = core(weights) if isinstance(model, Elliptical) else (weights, (0,) * len(weights.shape))
-    parameters = model.fitted(whole)  # type: ignore[arg-type]
+    whole, first = weights, (0,) * len(weights.shape)
+    if isinstance(model, Elliptical):
+        whole, first = core(weights)
+        parameters = model.fitted(whole)
+    else:
+        parameters = model.fitted(weights)
     assert isinstance(whole, Dense | Product)
     found = NOTHING
     if _defined(parameters):

@@ -15,7 +15,7 @@ from ..measures import Array, Weights
 from .moments import NARROWEST, Parameters, gaussian_log
 from .search import least
 
-NARROW, WIDE = 0.03, 40.0  # box widths searched, in standard deviations of the mass: below, the Gaussian is as good to 1e-11 nats
+NARROW, WIDE = 0.03, 40.0  # box widths searched, in standard deviations of the mass: below, no digit tells it from a Gaussian
 SHARP = 1e-3  # the narrowest edge, in the same unit
 RAISED_COSINE_VARIANCE = 1 / 3 - 2 / math.pi**2  # of half-width 1
 

@@ -49,7 +49,7 @@ class CrossValidation:
     @property
     def best(self) -> str:
         """The model under which the draws are likeliest."""
-        return self.models[int(np.argmax(self.difference))]
+        return self.models[int(np.argmax(np.nan_to_num(self.difference, nan=-np.inf, neginf=-np.inf)))]
 
 
 def cross_validated(erf: ERF, models: Sequence[str] = DISTRIBUTIONS, *, folds: int = 5) -> CrossValidation:
