@@ -19,7 +19,7 @@ from ._findings import Findings
 from ._report import report
 from ._run import Run
 
-EXPERIMENTS = ("shapes", "growth")
+EXPERIMENTS = ("shapes", "growth", "functions")
 
 
 def reproduce(
