@@ -152,6 +152,8 @@ def test_simulate_prints_the_sizes_beside_the_theory(run: Any, tmp_path: Path) -
     theory = repr(ef.variance(ef.parse("(conv3:p1, relu) * 3"), input_size=16)).splitlines()[1]
     assert done.out.splitlines()[4:] == [f"theory, {theory}"]
     assert np.array_equal(ef.ERF.load(tmp_path / "erf.npz").image, erf.image)
+    wide = run("simulate", "conv3, relu, conv3", "--scheme", "wide-2")
+    assert wide.out.splitlines()[:4] == repr(ef.simulate(ef.parse("conv3, relu, conv3"), scheme="wide-2")).splitlines()
     block = run("simulate", "residual(conv3:p1, relu, conv3:p1)", "--draws", "2")
     assert "theory: none beside it, layer 0 (residual(conv3:p1, relu, conv3:p1)): variance() of skip connections" in block.out
     assert run("simulate", "conv3", "-q").out == ""
@@ -222,7 +224,8 @@ def test_without_a_command_the_help_is_printed(run: Any) -> None:
         (["analyze", "conv3", "--plot", "nowhere/erf.png"], "the folder"),
         (["analyze", "conv3", "--save", "."], "--save .: this is a folder; name a file"),
         (["simulate", "conv3", "--draws", "0"], "draws must be at least 1, got 0"),
-        (["simulate", "conv3", "--scheme", "kaiming"], "argument --scheme: invalid choice: 'kaiming'"),
+        (["simulate", "conv3", "--scheme", "kaiming"], "scheme must be one of 'he', 'glorot'"),
+        (["simulate", "conv3", "--scheme", "wide"], "scheme 'wide': 'wide' takes a finite number behind it, as in 'wide1.5'"),
         (["simulate", "conv3, batchnorm, conv3"], "the statistics of a norm are taken over the map; give input_size"),
         (["show", "nowhere.npz"], "nowhere.npz: No such file or directory"),
     ],

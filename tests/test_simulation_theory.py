@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import erffast as ef
-from erffast import _core
+from erffast import _core, analytic
 from erffast.layers import Conv, Stack
 
 
@@ -49,6 +49,34 @@ def test_mean_square_is_the_variance_image(text: str, options: dict[str, Any]) -
     else:
         assert simulated.border == 0
         assert exact.border == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("theta", [1.5, -2.0])
+def test_the_profile_family_by_name(theta: float) -> None:
+    """E g^2 of a ReLU chain is the closed form of layers with these tap variances; a layer's own come first."""
+    own = [Conv(4, tap_variance=(1.0, 3.0, 1.0, 1.0))]
+    net = ef.parse("(conv3, relu) * 3, conv5, relu", ndim=1) + Stack(own, ndim=1)
+    simulated = ef.simulate(net, draws=20_000, seed=5, scheme=f"wide{theta}", channels=8)
+    mean, stderr = np.asarray(simulated), np.ldexp(np.asarray(simulated.stderr), int(simulated.exponent))
+
+    def furthest(theta: float) -> float:
+        """In standard errors, from the closed form."""
+        said = [Conv(k, tap_variance=analytic.wide_tap_variance(k, theta)) for k in (3, 3, 3, 5)]
+        # channels out of a layer over those into it, times 2, of the last one channel out; four gates of 1/2
+        gain = 2 * 8 * 2**3 * 2 / 8 / 2**4
+        exact = gain * np.asarray(ef.variance(Stack([*said, *own], ndim=1), window="full"))
+        return float(np.abs((mean - exact) / stderr).max())
+
+    assert furthest(theta) < 5
+    assert furthest(0.0) > 20
+
+
+@pytest.mark.parametrize("text", ["(conv3, relu) * 3", "conv4, relu, conv3x7/2, relu, conv1"])
+def test_theta_zero_is_he_to_the_bit(text: str) -> None:
+    net = ef.parse(text)
+    he, wide = (ef.simulate(net, draws=3, scheme=scheme, keep_draws=True) for scheme in ("he", "wide0"))
+    assert np.array_equal(he.image, wide.image)
+    assert np.array_equal(he.exponent, wide.exponent)
 
 
 def expected_gain(text: str, options: dict[str, Any]) -> float:

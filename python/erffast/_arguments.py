@@ -34,7 +34,8 @@ def simulate_arguments(command: argparse.ArgumentParser) -> None:
     group.add_argument("--draws", type=int, metavar="N", help="networks, each with an input of its own (default 100)")
     group.add_argument("--seed", type=int, metavar="N", help="default 0")
     group.add_argument("--channels", type=int, metavar="N", help="of every layer (default 1)")
-    group.add_argument("--scheme", choices=("he", "glorot", "lecun", "orthogonal", "delta-orthogonal", "ones"), help="weights (default he)")
+    scheme_help = "weights: he (default), glorot, lecun, orthogonal, delta-orthogonal, ones, or wide and a number, as in wide1.5"
+    group.add_argument("--scheme", metavar="NAME", help=scheme_help)
     group.add_argument("--inputs", choices=("normal", "uniform", "constant"), help="default normal")
     group.add_argument("--reduction", choices=("square", "abs", "signed", "rms", "positive"), help="what is averaged (default square)")
     group.add_argument("--normalise", action="store_true", help="each draw to unit mass first: the typical draw")

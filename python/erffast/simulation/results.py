@@ -26,7 +26,7 @@ from .averages import Part, standard_error, together
 from .drawing import Job, averaged, draw, each_part
 from .inputs import Inputs, normal_numbers, read_inputs
 from .program import Program
-from .schemes import SCHEMES
+from .schemes import read_scheme
 
 INPUTS = {
     "normal": "standard normal inputs",
@@ -76,10 +76,11 @@ def simulate(
         `threads` and `executor` are.
     channels : int, optional
         Output channels of convolutions that do not say; None is 1. Where groups do not divide it, the next multiple.
-    scheme : {"he", "glorot", "lecun", "orthogonal", "delta-orthogonal", "ones"}
+    scheme : {"he", "glorot", "lecun", "wide1.5", "orthogonal", "delta-orthogonal", "ones"}
         What weights are drawn from: the first three independent normals of variance 2 / fan_in, 2 / (fan_in + fan_out), 1 / fan_in;
         "orthogonal" and "delta-orthogonal" matrices with orthonormal rows or columns. `Conv.tap_variance` shares the variance out
-        among the taps. No biases.
+        among the taps. "wide" and a number theta, as in "wide1.5": the variance of "he", shared out by
+        ``analytic.wide_tap_variance(kernel, theta)`` where the layer does not say. No biases.
     weights : array_like, optional
         Instead of a scheme, as in `gradient`: one array per convolution, in forward order (of a residual block its body's first).
     inputs : {"normal", "uniform", "constant"} or array_like
@@ -147,7 +148,7 @@ def simulate(
     if draws > 2**32:
         raise ValueError(f"draws must be at most 2**32, got {draws}")
     seed = check.integer(seed, "seed", least=0)
-    check.choice(scheme, "scheme", SCHEMES)
+    scheme = read_scheme(scheme)
     check.choice(reduction, "reduction", REDUCTIONS)
     check.choice(dtype, "dtype", ("float64", "float32"))
     check.choice(device, "device", _devices.NAMES)
