@@ -18,6 +18,7 @@ from .geometry import ReceptiveField
 
 if TYPE_CHECKING:
     from .fitting import Fit
+    from .resampling import Bootstrap
 
 Reach: TypeAlias = Sequence[NDArray[np.bool_]]
 Method: TypeAlias = Literal["exact", "mean-field", "simulated", "measured", "surrogate"]
@@ -224,6 +225,64 @@ class ERF(Sizes):
         # a relative error halves in the root; an error against the peak may stand where the image is zero
         state["error"] = self.error if self.accuracy == "pixel" else math.sqrt(self.error)
         return type(self)(**state)
+
+    def mean_of_draws(self, *, normalise: bool = False) -> ERF:
+        """The mean of the draws that this image holds, as `simulate` forms it without ``keep_draws``.
+
+        Parameters
+        ----------
+        normalise : bool
+            Bring each draw to unit mass first (inside the window), and leave out those that are zero everywhere, which else
+            count as zeros. The mean of "signed" draws is that of g, each then of unit energy; of "rms" draws the root of the mean of
+            their squares.
+
+        Returns
+        -------
+        ERF
+            With the standard error of each pixel, `stderr`. True values of draws may be any powers of two apart.
+
+        Raises
+        ------
+        ValueError
+            Where the image holds no draws.
+        """
+        from .resampling import mean_of_draws
+
+        return mean_of_draws(self, normalise=bool(normalise))
+
+    def bootstrap(self, measure: str | Callable[[ERF], Any], *, resamples: int = 200, seed: int = 0, normalise: bool = False) -> Bootstrap:
+        """How uncertain a size of the mean of draws is: its standard error, by taking draws again and again, with replacement.
+
+        Parameters
+        ----------
+        measure : callable or {"mean", "std", "level_size", "mass_size", "ratio"}
+            A function of an ERF that returns a number, a tuple or an array, as ``lambda erf: erf.fit()[0].kl``; or a method's name.
+        resamples : int
+            At least 2. The standard error is itself uncertain by about ``1 / sqrt(2 * resamples)``, 5 % of 200.
+        seed : int
+            From 0 to 2**62. Resample number r of n draws is a function of (seed, r, n).
+        normalise : bool
+            As in `mean_of_draws`.
+
+        Returns
+        -------
+        Bootstrap
+            ``estimate``, of the mean of all draws; ``stderr``; and ``values`` [resamples, ...]. Where few large draws rule the mean, as
+            in narrow deep networks, resamples know no more of the larger ones to come than the draws do, and the standard error is
+            too small: ``normalise=True``, or many more draws.
+
+        Raises
+        ------
+        ValueError
+            Where the image holds fewer than two draws.
+        TypeError
+            Where `measure` does not return numbers.
+        MemoryError
+            Before anything is allocated: all draws are held once more, in float64.
+        """
+        from .resampling import bootstrap
+
+        return bootstrap(self, measure, resamples=resamples, seed=seed, normalise=bool(normalise))
 
     def fit(self, models: Sequence[str] = ("gaussian",)) -> list[Fit]:
         """Models fitted to the mass, one `Fit` per model, with their distances and images; see `erffast.fitting`.

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+NOTHING = -(2**40)  # the exponent of parts without a draw that is alive: below that of any other
 
 
 class Drawn(NamedTuple):
@@ -50,10 +51,11 @@ def part_of(drawn: Drawn, *, normalise: bool, signed: bool) -> Part:
     used = fates == 0 if normalise else fates != 2
     if not used.any():
         zeros = np.zeros(images.shape[1:])
-        return Part(0, zeros, zeros, 0, *facts)
+        return Part(0, zeros, zeros, NOTHING, *facts)
+    alive = fates == 0
     if not used.all():
-        images, exponents = images[used], exponents[used]
-    factors, exponent = _factors(images, exponents, normalise, signed)
+        images, exponents, alive = images[used], exponents[used], alive[used]
+    factors, exponent = _unit_masses(images, signed) if normalise else _at_one_scale(exponents, alive)
     count = len(images)
     images *= np.expand_dims(factors, tuple(range(1, images.ndim)))
     mean = images.sum(axis=0) / count
@@ -62,11 +64,14 @@ def part_of(drawn: Drawn, *, normalise: bool, signed: bool) -> Part:
     return Part(count, mean, images.sum(axis=0), exponent, *facts)
 
 
-def _factors(images: Array, exponents: NDArray[np.int64], normalise: bool, signed: bool) -> tuple[Array, int]:
+def _at_one_scale(exponents: NDArray[np.int64], alive: NDArray[np.bool_]) -> tuple[Array, int]:
+    """What each draw is multiplied by, and the power of two left over: that of the largest draw, dead ones having none."""
+    exponent = int(exponents[alive].max()) if alive.any() else NOTHING
+    return np.ldexp(1.0, np.where(alive, np.maximum(exponents - exponent, -2000), 0)), exponent
+
+
+def _unit_masses(images: Array, signed: bool) -> tuple[Array, int]:
     """What each draw is multiplied by, and the power of two left over."""
-    if not normalise:
-        exponent = int(exponents.max())
-        return np.ldexp(1.0, np.maximum(exponents - exponent, -2000)), exponent
     masses = [math.sqrt(np.vdot(image, image)) if signed else image.sum() for image in images]
     return 1 / np.array(masses), 0
 
@@ -96,3 +101,12 @@ def _both(one: Part, other: Part) -> Part:
 def standard_error(part: Part) -> Array:
     """Of the mean, at its scale: what a bootstrap over draws tends to with many resamples, ``sqrt(sum of squares) / draws``."""
     return np.asarray(np.sqrt(part.squares) / max(part.draws, 1))
+
+
+def root(image: Array, stderr: Array, exponent: int) -> tuple[Array, Array, int]:
+    """Of a mean of squares, and its standard error to first order."""
+    odd = exponent % 2
+    roots = np.sqrt(image * 2.0**odd)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.where(roots > 0, stderr * 2.0**odd / (2 * roots), 0.0)
+    return roots, error, (exponent - odd) // 2

@@ -22,7 +22,7 @@ from ..layers import Conv, Layer, Norm, Residual, Stack
 from ..lowering import located, seen_box
 from ..result import ERF, REDUCTIONS, Reduction
 from ..weights import read_kernels
-from .averages import Part, standard_error, together
+from .averages import Part, root, standard_error, together
 from .drawing import Job, averaged, draw, each_part
 from .inputs import Inputs, normal_numbers, read_inputs
 from .program import Program
@@ -245,7 +245,7 @@ def _result(job: Job, draws: int, window: Window, *, keep_draws: bool, executor:
 def _erf(job: Job, program: Program, box: Box, total: Part, border: float) -> ERF:
     image, stderr, exponent = total.mean, standard_error(total), total.exponent
     if job.reduction == "rms":
-        image, stderr, exponent = _root(image, stderr, exponent)
+        image, stderr, exponent = root(image, stderr, exponent)
     mass = np.square(image) if job.reduction == "signed" else image
     cut = tuple(slice(a - o, b - o + 1) for o, a, b in zip(program.rects[0][0], *box, strict=True))
     left, whole = float(mass[cut].sum()), float(mass.sum())
@@ -257,15 +257,6 @@ def _erf(job: Job, program: Program, box: Box, total: Part, border: float) -> ER
         averaged=total.draws,
         **_facts(job, program, box, total.dead, total.nonfinite, border, total.rounding),
     )
-
-
-def _root(image: NDArray[np.float64], stderr: NDArray[np.float64], exponent: int) -> tuple[Any, Any, int]:
-    """Of a mean of squares, and its standard error to first order."""
-    odd = exponent % 2
-    root = np.sqrt(image * 2.0**odd)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.where(root > 0, stderr * 2.0**odd / (2 * root), 0.0)
-    return root, error, (exponent - odd) // 2
 
 
 def _kept(job: Job, draws: int, program: Program, box: Box, executor: Executor | None, progress: Progress) -> ERF:
