@@ -124,6 +124,34 @@ def test_ones_give_the_closed_form_itself() -> None:
     assert not np.asarray(simulated.stderr).any()
 
 
+CONV = Conv(3, padding=1)
+
+
+def test_borders_of_skip_connections_by_hand() -> None:
+    """Ones on a line, unit 0: a branch brings energy e of which borders left the share k; without them it were e / k."""
+    options: dict[str, Any] = {"draws": 2, "scheme": "ones", "input_size": 9, "unit": 0}
+    one = ef.simulate(Stack([ef.Residual([CONV])], ndim=1), **options)
+    assert one.border == pytest.approx(1 - (2 + 1) / (3 + 1), rel=1e-14)  # two taps of three, and the unit itself
+    # [1, 1] are left of [1, 1, 1], and [2, 2, 1] of [1, 2, 2, 1]; beside the unit that is [3, 2, 1], and [5, 6, 3, 1] of [3, 5, 6, 3, 1]
+    two = ef.simulate(Stack([CONV, ef.Residual([CONV, CONV])], ndim=1), **options)
+    assert two.border == pytest.approx(1 - (9 + 1) / (9 / (2 / 3 * 9 / 10) + 1) * 71 / 80, rel=1e-14)
+    assert ef.simulate(Stack([CONV, ef.Residual([CONV, CONV])], ndim=1), **(options | {"unit": 4})).border == 0
+    faint = Stack([CONV, ef.Residual([CONV, CONV], ef.Scale(2.0**-600)), CONV], ndim=1)
+    assert ef.simulate(faint, **options).border == pytest.approx(ef.simulate(Stack([CONV] * 4, ndim=1), **options).border, rel=1e-14)
+
+
+def test_borders_of_wide_skip_connections_are_those_of_their_paths() -> None:
+    """Wide branches do not interfere: each path as often as any other, with gains of 1."""
+    net = Stack([CONV, ef.Residual([CONV, CONV]), ef.Residual([CONV]), CONV], ndim=1)
+    paths = [Stack([CONV] * n, ndim=1) for n in (2, 3, 4, 5)]
+    exact = float(np.mean([ef.variance(path, input_size=9, unit=0).border for path in paths]))
+    options: dict[str, Any] = {"draws": 1, "channels": 64, "scheme": "lecun", "input_size": 9, "unit": 0}
+    borders = np.array([ef.simulate(net, seed=seed, **options).border for seed in range(60)])
+    stderr = borders.std(ddof=1) / math.sqrt(60)
+    assert abs(borders.mean() - exact) < 4 * stderr + exact / 64  # the mean of a ratio is off by about 1 / channels
+    assert stderr < 0.03 * exact
+
+
 def test_delta_orthogonal_weights_keep_the_field_at_one_pixel() -> None:
     erf = ef.simulate(ef.parse("conv3 * 30"), draws=4, channels=6, scheme="delta-orthogonal")
     image = np.asarray(erf)

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cmath>
+#include <numbers>
 #include <utility>
 #include <vector>
 
@@ -63,13 +64,25 @@ Index margin_of(const Program& program, const Layout<T>& layout) {
   return margin * widest;
 }
 
+// Two branches of a gradient meet, of energies exp(one) and exp(other), of which borders left the shares exp(kept_one) and
+// exp(kept_other): the logarithm of the share of both. Without borders energy / share would have come of each. So the account is what a
+// chain's is, and in the mean over independent weights, where branches do not interfere, it is the energy that left. A branch of which
+// nothing is left does not tell how much would have come, and is not counted.
+inline double kept_of_both(double one, double kept_one, double other, double kept_other) {
+  if (!std::isfinite(one)) return kept_other;
+  if (!std::isfinite(other)) return kept_one;
+  const double top = std::max(one, other), first = std::exp(one - top), second = std::exp(other - top);
+  const double least = std::min(kept_one, kept_other);
+  return std::log((first + second) / (first * std::exp(least - kept_one) + second * std::exp(least - kept_other))) + least;
+}
+
 template <class T>
 class Network {
  public:
   Network(const Program& program, Index limit, const Sharing& sharing)
       : program_(program), sharing_(sharing), kernels_(kernels_of<T>(kernel_table())), layout_(side_by_side(program)),
         numbers_(program, layout_, sharing), planes_(margin_of<T>(program, layout_), limit), blended_(layout_), pooled_(layout_),
-        values_(program.values.size()), gradients_(program.values.size()), readers_(program.values.size()),
+        values_(program.values.size()), gradients_(program.values.size()), kept_(program.values.size()), readers_(program.values.size()),
         steps_(program.operations.size(), Step(layout_)), scratch_(static_cast<std::size_t>(sharing.size())) {
     for (std::size_t i = 0; i < program.operations.size(); ++i) {
       const Operation& op = program.operations[i];
@@ -84,7 +97,7 @@ class Network {
     numbers_.start(draw, index, false);
     if (!gradient(T(1))) return {0, Fate::not_finite};
     Drawn drawn = reduce(gradients_[0], layout_, program_.values[0], program_.reduction, image);
-    drawn.border = -std::expm1(kept_);
+    drawn.border = -std::expm1(kept_[0]);
     planes_.release(gradients_[0]);
     sharing_.monitor().add_done(static_cast<Index>(program_.operations.size()));
     return drawn;
@@ -238,7 +251,7 @@ class Network {
   // ---------------------------------------------------------------------------------------------- backward
   // From a gradient of `start` at the unit; leaves that of the input in gradients_[0]. Returns whether all values were finite.
   bool gradient(T start) {
-    kept_ = 0;
+    std::fill(kept_.begin(), kept_.end(), 0.0);
     if (gated_ > 0 && !forward()) return false;
     backward(start);
     return true;
@@ -271,24 +284,24 @@ class Network {
         const Value& in = program_.values[op.in];
         Scaled<T> below{planes_.zeros(layout_.planes(in), layout_.rect(in)), above.exponent, true};
         step.chosen.backward(op.window, program_.values[op.out], above.plane, in, below.plane);
-        return receive(op.in, below);
+        return receive(op.in, below, kept_[op.out]);
       }
       case Kind::norm:
         step.norm.backward(layout_, program_.values[op.out], above);
-        return receive(op.in, above);
+        return receive(op.in, above, kept_[op.out]);
       case Kind::activation:
       case Kind::dropout:
         step.gate.apply(above.plane);
-        return receive(op.in, above);
+        return receive(op.in, above, kept_[op.out]);
       case Kind::scale: {
         multiply(above.plane, static_cast<T>(op.number));
         above.exponent += op.exponent;
-        return receive(op.in, above);
+        return receive(op.in, above, kept_[op.out]);
       }
       case Kind::sum: {
         Scaled<T> other{planes_.copied(above.plane), above.exponent, true};
-        receive(op.other, other);
-        return receive(op.in, above);
+        receive(op.other, other, kept_[op.out]);
+        return receive(op.in, above, kept_[op.out]);
       }
     }
   }
@@ -298,7 +311,7 @@ class Network {
     Scaled<T> below{planes_.spare(), above.exponent + step.exponent, true};
     const T peak = layout_.channels_last() ? spread_pixels(op, step, above.plane, below.plane) : spread_planes(op, step, above.plane, below.plane);
     tame(below, peak);
-    if (peak != 0) return receive(op.in, below);
+    if (peak != 0) return receive(op.in, below, kept_[op.out]);
     planes_.release(below);
   }
 
@@ -327,36 +340,45 @@ class Network {
                                         : pooled_.backward(w, step.weights.data(), from, above, full, below, sharing_);
   }
 
-  // A gradient for a value, moved from; what lies outside its rectangle has met the border of the map.
-  void receive(std::size_t value, Scaled<T>& gradient) {
+  // A gradient for a value, moved from, and the logarithm of the share of it that borders have left so far. What lies outside the
+  // value's rectangle meets the border of the map here.
+  void receive(std::size_t value, Scaled<T>& gradient, double kept) {
     const Rect rect = layout_.rect(program_.values[value]);
     Scaled<T>& sum = gradients_[value];
-    account(gradient.plane, rect);
+    kept += log_share(gradient.plane, rect);
+    planes_.fit(gradient.plane, rect);
     if (!sum.present) {
       sum = std::move(gradient);
       gradient.present = false;
-      return planes_.fit(sum.plane, rect);
+      kept_[value] = kept;
+      return;
     }
-    planes_.fit(gradient.plane, rect);
+    if (kept != kept_[value]) kept_[value] = kept_of_both(log_energy(sum), kept_[value], log_energy(gradient), kept);
     add(sum, gradient);
     planes_.release(gradient);
   }
 
-  // What of a gradient lies outside a rectangle was lost at the border of a map.
-  void account(const Plane<T>& gradient, const Rect& rect) {
+  // The logarithm of the share of a gradient's energy that lies inside a rectangle.
+  double log_share(const Plane<T>& gradient, const Rect& rect) const {
     const Rect& r = gradient.rect();
     const Index y0 = std::max(r.y0, rect.y0) - r.y0, y1 = std::min(r.y0 + r.height, rect.y0 + rect.height) - r.y0;
     const Index x0 = std::max(r.x0, rect.x0) - r.x0, x1 = std::min(r.x0 + r.width, rect.x0 + rect.width) - r.x0;
-    if (y0 == 0 && x0 == 0 && y1 == r.height && x1 == r.width) return;
-    double inside = 0, all = 0;
+    if (y0 == 0 && x0 == 0 && y1 == r.height && x1 == r.width) return 0;
+    const double all = energy(gradient, 0, r.height, 0, r.width);
+    return all > 0 ? std::log(energy(gradient, y0, y1, x0, x1) / all) : 0.0;
+  }
+
+  double log_energy(const Scaled<T>& gradient) const {
+    const Rect& r = gradient.plane.rect();
+    return std::log(energy(gradient.plane, 0, r.height, 0, r.width)) + 2 * std::numbers::ln2 * static_cast<double>(gradient.exponent);
+  }
+
+  double energy(const Plane<T>& gradient, Index y0, Index y1, Index x0, Index x1) const {
+    double sum = 0;
     for (Index c = 0; c < gradient.channels(); ++c) {
-      for (Index y = 0; y < r.height; ++y) {
-        const T* row = gradient.row(c, y);
-        all += kernels_.sum_of_squares(row, r.width, T(1));
-        if (y >= y0 && y < y1 && x1 > x0) inside += kernels_.sum_of_squares(row + x0, x1 - x0, T(1));
-      }
+      for (Index y = y0; y < y1 && x1 > x0; ++y) sum += kernels_.sum_of_squares(gradient.row(c, y) + x0, x1 - x0, T(1));
     }
-    if (all > 0) kept_ += std::log(inside / all);
+    return sum;
   }
 
   const Program& program_;
@@ -369,11 +391,11 @@ class Network {
   Pooled<T> pooled_;
   ForwardStep<T> forward_;
   std::vector<Scaled<T>> values_, gradients_;
+  std::vector<double> kept_;  // per value, the logarithm of the share of its gradient's energy that no border took
   std::vector<int> readers_, left_;
   std::vector<Step> steps_;
   std::vector<typename BackwardStep<T>::Scratch> scratch_;
   std::size_t gated_ = 0;  // operations before the end of the last gate: those above need no values
-  double kept_ = 0;  // logarithm of the share of the energy that no border took
 };
 
 }  // namespace erffast::simulation

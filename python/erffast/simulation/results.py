@@ -113,7 +113,8 @@ def simulate(
         `keep_draws` and for a single draw. `dead` draws had no gradient, and count as zeros; `nonfinite` ones are left out. `error` is
         an estimate of the rounding errors, relative to the peak: how far a few draws move when every weight is changed by a unit in the
         last place. Where that opens another gate, as in float32 it may, a draw moves by more than others do.
-        `border` is the mean over draws, NaN on maps for networks with skip connections.
+        `border` is the mean over draws. Where the branches of a skip connection meet, on the way back, theirs are weighed by the energy
+        that would have come of each without borders.
 
     Raises
     ------
@@ -255,7 +256,7 @@ def _erf(job: Job, program: Program, box: Box, total: Part, border: float) -> ER
         exponent=exponent,
         lost=max(0.0, 1 - left / whole) if whole > 0 else 0.0,
         averaged=total.draws,
-        **_facts(job, program, box, total.dead, total.nonfinite, border, total.rounding),
+        **_facts(job, box, total.dead, total.nonfinite, border, total.rounding),
     )
 
 
@@ -281,7 +282,6 @@ def _kept(job: Job, draws: int, program: Program, box: Box, executor: Executor |
         lost=max(0.0, float(1 - shares.min())) if len(shares) else 0.0,
         **_facts(
             job,
-            program,
             box,
             int((fates == 1).sum()),
             int((fates == 2).sum()),
@@ -296,9 +296,8 @@ def _require_finite(any_is: bool) -> None:
         raise ArithmeticError("no draw is finite: the weights or the inputs are too large for an activation")
 
 
-def _facts(job: Job, program: Program, box: Box, dead: int, nonfinite: int, border: float, rounding: float) -> dict[str, Any]:
+def _facts(job: Job, box: Box, dead: int, nonfinite: int, border: float, rounding: float) -> dict[str, Any]:
     """What a result says beside its pixels."""
-    sums = any(made.layer is None for made in program.operations)
     squared = job.reduction == "square"
     return {
         "origin": box[0],
@@ -306,7 +305,7 @@ def _facts(job: Job, program: Program, box: Box, dead: int, nonfinite: int, bord
         "method": "simulated",
         "assumptions": _assumptions(job),
         "reduction": job.reduction,
-        "border": math.nan if sums and job.input_size is not None else border,
+        "border": border,
         "error": max(rounding, float(np.finfo(job.dtype).eps)) * (2 if squared else 1),
         "error_is_bound": False,
         "accuracy": "peak",
