@@ -54,7 +54,9 @@ def part_of(drawn: Drawn, *, normalise: bool, signed: bool) -> Part:
         return Part(0, zeros, zeros, NOTHING, *facts)
     alive = fates == 0
     if not used.all():
-        images, exponents, alive = images[used], exponents[used], alive[used]
+        for to, place in enumerate(np.flatnonzero(used)):
+            images[to] = images[place]
+        images, exponents, alive = images[: used.sum()], exponents[used], alive[used]
     factors, exponent = _unit_masses(images, signed) if normalise else _at_one_scale(exponents, alive)
     count = len(images)
     images *= np.expand_dims(factors, tuple(range(1, images.ndim)))

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from .. import _backend, _core
 from .._progress import Meter
-from ..layers import Activation, Conv, Dropout, MaxPool, Stack
+from ..layers import Activation, Conv, Dropout, MaxPool, Stack, _Window
 from .averages import Drawn, Part, part_of
 from .inputs import Inputs, normal_numbers
 from .program import Made, Program, native_operations, native_values, program_of
 from .schemes import weights_of
 
 MOST_DRAWS, MOST_BYTES, MOST_WORK = 64, 2**26, 2 * 10**10  # of a part: draws, bytes, multiply-adds: about a second
+LARGE_PAGE = 2**21
 AHEAD = 64  # parts with an executor at a time
 REMEDY = "use fewer threads, a smaller map or dtype='float32'"
 T = TypeVar("T")
@@ -151,24 +152,33 @@ def _elsewhere(executor: Executor, function: Callable[..., T], job: Job, work: I
 def require_memory(program: Program, job: Job, draws: int, threads: int) -> int:
     """MemoryError where the draws of a part do not fit; else the bytes allowed to the engine.
 
-    Of every draw under way: the gates of all activations, a bit a pixel where they have two values, the weights, and the largest maps
-    a few times over. Of the part: images, inputs and weights that are made here.
+    Of every draw under way: what each operation keeps for the way back (of a ReLU a bit a pixel), the weights, and a few times the
+    largest map. Of the part: images, inputs and weights that are made here.
     """
     size = np.dtype(job.dtype).itemsize
     alone = threads if draws >= threads else 1
     line = 64 // size if program.side_by_side else 1  # channels are filled up to whole lines
-    kept, largest, reached = 0.0, 0.0, 0.0
+    kept, largest = 0.0, 0.0
     for index, made in enumerate(program.operations):
         pixels = program.stored(index + 1, line)
         kept += _kept_bytes(program, made, pixels, size)
-        largest, reached = max(largest, pixels, program.stored(index, line)), max(reached, program.reached(index, line))
-    images = 8 * draws * program.pixels(0) // program.channels
-    inputs = 8 * program.pixels(0) * (draws if job.inputs.images is not None and len(job.inputs.images) > 1 else 1)
-    # two maps and two gradients at a time; planes that grow take half as much again
-    engine = kept + size * (3 * largest + 3 * reached + _most_held(program, line))
-    needed = alone * engine + 3 * images + inputs + 16 * draws * job.drawn_weights(program)
+        largest = max(largest, pixels, program.stored(index, line), program.reached(index, line))
+    # three maps or gradients at a time, with strides one more, whose columns are sorted, and those that wait for a sum. A plane that
+    # grows takes half as much again, which is not written to but for the rest of a large page.
+    at_once = 3 + int(not program.side_by_side and _has_strides(program))
+    planes = size * (at_once * largest + _most_held(program, line))
+    engine = kept + planes + min(planes / 2, at_once * LARGE_PAGE)
+    pixels = program.pixels(0)
+    # the images, the mean and squares of the parts before, and of this one
+    images = 8 * (draws + 4) * pixels // program.channels
+    inputs = 0 if job.inputs.images is None else 8 * pixels * (draws if len(job.inputs.images) > 1 else 1)
+    needed = alone * engine + images + inputs + 16 * draws * job.drawn_weights(program)
     together = min(draws, alone)
     return _backend.require_memory(int(needed), f"simulating {together} draw{'s' if together > 1 else ''} at a time", REMEDY)
+
+
+def _has_strides(program: Program) -> bool:
+    return any(isinstance(made.layer, _Window) and max(made.layer.geometry(program.ndim)[1]) > 1 for made in program.operations)
 
 
 def _kept_bytes(program: Program, made: Made, pixels: float, size: int) -> float:
