@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import pickle
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,37 @@ def test_an_executor_gives_the_same_bits() -> None:
     assert np.array_equal(here.image, there.image)
     assert np.array_equal(here.stderr, there.stderr)  # type: ignore[arg-type]
     assert (here.exponent, here.dead, here.error) == (there.exponent, there.dead, there.error)
+
+
+class Post(Executor):
+    """Works at once, on what comes out of the post; `sizes` of what was sent, in bytes."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        letter = pickle.dumps((function, args, kwargs))
+        self.sizes.append(len(letter))
+        function, args, kwargs = pickle.loads(letter)
+        future: Future[Any] = Future()
+        future.set_result(function(*args, **kwargs))
+        return future
+
+
+@pytest.mark.parametrize("keep_draws", [False, True])
+@pytest.mark.parametrize("images", [1, 3, 64, 97, 200])
+def test_parts_are_sent_their_own_weights_and_images_only(images: int, keep_draws: bool) -> None:
+    """Images of 80 x 80 pixels, of which the unit sees 5 x 5; three parts of at most 64 draws."""
+    rng = np.random.default_rng(0)
+    pictures, draws = rng.normal(size=(images, 1, 80, 80)), 150
+    options: dict[str, Any] = {"draws": draws, "inputs": pictures, "keep_draws": keep_draws, "unit": (40, 7)}
+    options["weights"] = [rng.normal(size=(draws, 4, 1, 3, 3)), rng.normal(size=(draws, 2, 4, 3, 3))]
+    post = Post()
+    here, there = ef.simulate(ONE, **options), ef.simulate(ONE, executor=post, **options)
+    assert np.array_equal(here.image, there.image)
+    assert np.array_equal(here.exponent, there.exponent)  # type: ignore[arg-type]
+    assert len(post.sizes) == 3
+    assert max(post.sizes) < 64 * 8 * (4 * 9 + 72 + 25) + 3000  # what each needs, and the description of the network
 
 
 ELSEWHERE = """

@@ -7,7 +7,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -32,7 +32,7 @@ SIMULATE: dict[str, Any] = {"float32": _core.simulate_f32, "float64": _core.simu
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that draws depend on. It is sent to other processes."""
+    """Everything that draws depend on. Other processes are sent what their draws need, `of` it."""
 
     net: Stack
     unit: tuple[int, ...]
@@ -40,13 +40,20 @@ class Job:
     channels: int  # of the input
     width: int  # of convolutions that do not say
     scheme: str
-    weights: tuple[tuple[NDArray[np.float64], int], ...] | None  # [draws or 1, out, in // groups, *kernel] each, and a power of two
+    # [draws or 1, out, in // groups, *kernel] each, from draw number `first` on, and a power of two
+    weights: tuple[tuple[NDArray[np.float64], int], ...] | None
     inputs: Inputs
     seed: int
     reduction: str
     normalise: bool
     dtype: str
     threads: int
+    first: int = 0
+
+    def of(self, draws: range, program: Program) -> Job:
+        """The job of some draws alone: their weights, and what they see of the images."""
+        weights = self.weights and tuple([(w if len(w) == 1 else w[draws.start : draws.stop], exponent) for w, exponent in self.weights])
+        return replace(self, weights=weights, inputs=self.inputs.of(draws, program.rects[0]), first=draws.start)
 
     def program(self) -> Program:
         return program_of(self.net, self.unit, self.input_size, self.channels, self._width)
@@ -101,7 +108,7 @@ def _weights(job: Job, program: Program, made: Made, index: int, draws: range) -
     assert isinstance(layer, Conv)
     if job.weights is not None:
         given, exponent = job.weights[index]
-        return given if len(given) == 1 else given[draws.start : draws.stop], exponent
+        return given if len(given) == 1 else given[draws.start - job.first : draws.stop - job.first], exponent
     channels = program.channels_of(made.reads[0])
     shape = (made.channels, channels // layer.groups, *layer.geometry(program.ndim)[0])
     return normal_numbers(weights_of(job.scheme, layer, shape, made.number, job.seed, draws))
@@ -127,19 +134,21 @@ def each_part(
         for some in work:
             yield function(job, some, program, counted)
         return
-    for some, found in _elsewhere(executor, function, job, work):
+    for some, found in _elsewhere(executor, function, job, program, work):
         yield found
         if counted is not None:
             counted.add(len(program.operations) * len(some))
 
 
-def _elsewhere(executor: Executor, function: Callable[..., T], job: Job, work: Iterator[range]) -> Iterator[tuple[range, T]]:
+def _elsewhere(
+    executor: Executor, function: Callable[..., T], job: Job, program: Program, work: Iterator[range]
+) -> Iterator[tuple[range, T]]:
     """Parts and what an executor makes of them, in order; at most `AHEAD` are with it at a time."""
     waiting: deque[tuple[range, Future[T]]] = deque()
     try:
         while True:
             for some in islice(work, AHEAD - len(waiting)):
-                waiting.append((some, executor.submit(function, job, some)))
+                waiting.append((some, executor.submit(function, job.of(some, program), some)))
             if not waiting:
                 return
             some, future = waiting.popleft()

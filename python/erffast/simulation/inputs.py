@@ -22,12 +22,38 @@ class Inputs(NamedTuple):
     name : str
         "normal": mean 0 and variance 1. "uniform": on (0, 1). "constant": ones. Independent pixels.
     images : float64 [n, channels, *map], optional
-        Draw d takes number d modulo n. The largest pixel is in [0.5, 1); true values are these times ``2**exponent``.
+        Draw ``first + d`` takes number d modulo n. The largest pixel is in [0.5, 1); true values are these times ``2**exponent``.
+    origin : tuple of int, optional
+        Where on the map the images begin; None is its corner.
     """
 
     name: str
     images: NDArray[np.float64] | None = None
     exponent: int = 0
+    first: int = 0
+    origin: tuple[int, ...] | None = None
+
+    def of(self, draws: range, rect: Rect) -> Inputs:
+        """What some draws see of them."""
+        if self.images is None:
+            return self
+        cut = self._cut(rect)
+        number = len(cut)
+        if number <= len(draws):
+            return self._replace(images=cut, origin=rect[0])
+        start = draws.start % number
+        # a view where they follow each other: many parts may wait at a time
+        some = cut[start : start + len(draws)] if start + len(draws) <= number else cut[[d % number for d in draws]]
+        return self._replace(images=some, origin=rect[0], first=draws.start)
+
+    def _cut(self, rect: Rect) -> NDArray[np.float64]:
+        """The images in a rectangle."""
+        assert self.images is not None
+        low, high = rect
+        origin = self.origin or (0,) * len(low)
+        where: Any = (..., *[slice(a - o, b - o + 1) for a, b, o in zip(low, high, origin, strict=True)])
+        cut: NDArray[np.float64] = self.images[where]
+        return cut
 
     def for_engine(self, draws: range, channels: int, rect: Rect) -> Any:
         """A name, or [draws or 1, channels, rows, columns] of the rectangle."""
@@ -36,9 +62,8 @@ class Inputs(NamedTuple):
         low, high = rect
         if self.images is None:
             return np.ones((1, channels, *(1, *[b - a + 1 for a, b in zip(low, high, strict=True)])[-2:]))
-        where: Any = (..., *[slice(a, b + 1) for a, b in zip(low, high, strict=True)])
-        cut = self.images[where]
-        some = cut if len(cut) == 1 else cut[[d % len(cut) for d in draws]]
+        cut = self._cut(rect)
+        some = cut if len(cut) == 1 else cut[[(d - self.first) % len(cut) for d in draws]]
         return some if len(low) == 2 else some[..., None, :]
 
 
