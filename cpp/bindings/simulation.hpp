@@ -75,89 +75,113 @@ inline void check(const sim::Program& program, const sim::Operation& op) {
   require(op.kind != sim::Kind::maximum || op.window.taps() < 65535, "a max-pool must have fewer than 65535 taps");
 }
 
-// values: (channels, (row, column, height, width)); operations: (kind, in, out, ...), see `_core.pyi`.
-inline ReadProgram read_program(const py::list& values, const py::list& operations, const py::object& inputs, Index input_exponent, const std::string& reduction,
-                                std::uint64_t seed, Index draws) {
-  ReadProgram read;
-  sim::Program& program = read.program;
+// What a layer's operation has beside its kind and what it reads: each of these takes the fields of one kind, see `_core.pyi`.
+inline void read_convolution(ReadProgram& read, const py::tuple& fields, Index draws, sim::Operation& op) {
+  require(fields.size() == 7, "a convolution must have seven fields");
+  op.window = read_window(fields[2]);
+  op.groups = fields[3].cast<Index>();
+  op.layer = fields[4].cast<std::uint32_t>();
+  op.exponent = fields[6].cast<Index>();
+  require(op.groups >= 1, "groups must be at least 1");
+  const auto weights = fields[5].cast<Array<double>>();
+  const Index *k = op.window.kernel, in = read.program.values[op.in].channels / op.groups, out = read.program.values[op.out].channels;
+  if (weights.ndim() == 2) {
+    op.spread = read.kept(weights, {k[0], k[1]});
+  } else {
+    op.weight_draws = weights.ndim() > 0 && weights.shape(0) == 1 ? 1 : draws;
+    op.weights = read.kept(weights, {op.weight_draws, out, in, k[0], k[1]});
+  }
+}
+
+inline void read_filter(ReadProgram& read, const py::tuple& fields, sim::Operation& op) {
+  require(fields.size() == 5, "a filter must have five fields");
+  op.window = read_window(fields[2]);
+  op.taps = read.kept(fields[3], {op.window.kernel[0], op.window.kernel[1]});
+  const Rect& to = read.program.values[op.out].rect;
+  if (!fields[4].is_none()) op.shares = read.kept(fields[4], {to.height, to.width});
+}
+
+inline void read_maximum(const py::tuple& fields, sim::Operation& op) {
+  require(fields.size() == 3, "a maximum must have three fields");
+  op.window = read_window(fields[2]);
+}
+
+inline void read_activation(const py::tuple& fields, sim::Operation& op) {
+  require(fields.size() == 3, "an activation must have three fields");
+  op.function = named<sim::Function>(fields[2], {{"relu", sim::Function::relu}, {"leaky_relu", sim::Function::leaky_relu}, {"tanh", sim::Function::tanh},
+                                            {"sigmoid", sim::Function::sigmoid}, {"gelu", sim::Function::gelu}, {"silu", sim::Function::silu}});
+}
+
+inline void read_dropout(const py::tuple& fields, sim::Operation& op) {
+  require(fields.size() == 4, "a dropout must have four fields");
+  op.number = fields[2].cast<double>();
+  op.layer = fields[3].cast<std::uint32_t>();
+  require(op.number >= 0 && op.number < 1, "a rate must be at least 0 and below 1");
+}
+
+inline void read_scale(const py::tuple& fields, sim::Operation& op) {
+  require(fields.size() == 4, "a scale must have four fields");
+  op.number = fields[2].cast<double>();
+  op.exponent = fields[3].cast<Index>();
+}
+
+inline void read_sum(const py::tuple& fields, sim::Operation& op) {
+  require(fields.size() == 3, "a sum must have three fields");
+  op.other = fields[2].cast<std::size_t>();
+}
+
+// The operation that makes the next value.
+inline sim::Operation read_operation(ReadProgram& read, const py::tuple& fields, Index draws) {
+  sim::Operation op;
+  op.kind = named<sim::Kind>(fields[0], {{"convolution", sim::Kind::convolution}, {"filter", sim::Kind::filter}, {"maximum", sim::Kind::maximum}, {"norm", sim::Kind::norm},
+                                    {"activation", sim::Kind::activation}, {"dropout", sim::Kind::dropout}, {"scale", sim::Kind::scale}, {"sum", sim::Kind::sum}});
+  op.in = fields[1].cast<std::size_t>();
+  op.out = read.program.operations.size() + 1;
+  require(op.in < op.out, "an operation must read values before the one it makes");
+  switch (op.kind) {
+    case sim::Kind::convolution: read_convolution(read, fields, draws, op); break;
+    case sim::Kind::filter: read_filter(read, fields, op); break;
+    case sim::Kind::maximum: read_maximum(fields, op); break;
+    case sim::Kind::norm: require(fields.size() == 2, "a norm must have two fields"); break;
+    case sim::Kind::activation: read_activation(fields, op); break;
+    case sim::Kind::dropout: read_dropout(fields, op); break;
+    case sim::Kind::scale: read_scale(fields, op); break;
+    case sim::Kind::sum: read_sum(fields, op); break;
+  }
+  check(read.program, op);
+  return op;
+}
+
+inline void read_values(const py::list& values, sim::Program& program) {
   for (const py::handle& item : values) {
     const auto [channels, rect] = item.cast<std::pair<Index, std::array<Index, 4>>>();
     require(channels >= 1 && rect[2] >= 1 && rect[3] >= 1, "a value must have channels and pixels");
     program.values.push_back({channels, {rect[0], rect[1], rect[2], rect[3]}});
   }
-  require(program.values.size() == operations.size() + 1, "each operation must make one value");
-  for (const py::handle& item : operations) {
-    const auto fields = item.cast<py::tuple>();
-    sim::Operation op;
-    op.kind = named<sim::Kind>(fields[0], {{"convolution", sim::Kind::convolution}, {"filter", sim::Kind::filter}, {"maximum", sim::Kind::maximum}, {"norm", sim::Kind::norm},
-                                      {"activation", sim::Kind::activation}, {"dropout", sim::Kind::dropout}, {"scale", sim::Kind::scale}, {"sum", sim::Kind::sum}});
-    op.in = fields[1].cast<std::size_t>();
-    op.out = program.operations.size() + 1;
-    require(op.in < op.out, "an operation must read values before the one it makes");
-    const sim::Value &from = program.values[op.in], &to = program.values[op.out];
-    switch (op.kind) {
-      case sim::Kind::convolution: {
-        require(fields.size() == 7, "a convolution must have seven fields");
-        op.window = read_window(fields[2]);
-        op.groups = fields[3].cast<Index>();
-        op.layer = fields[4].cast<std::uint32_t>();
-        op.exponent = fields[6].cast<Index>();
-        require(op.groups >= 1, "groups must be at least 1");
-        const auto weights = fields[5].cast<Array<double>>();
-        const Index *k = op.window.kernel, in = from.channels / op.groups;
-        if (weights.ndim() == 2) {
-          op.spread = read.kept(weights, {k[0], k[1]});
-        } else {
-          op.weight_draws = weights.ndim() > 0 && weights.shape(0) == 1 ? 1 : draws;
-          op.weights = read.kept(weights, {op.weight_draws, to.channels, in, k[0], k[1]});
-        }
-        break;
-      }
-      case sim::Kind::filter:
-        require(fields.size() == 5, "a filter must have five fields");
-        op.window = read_window(fields[2]);
-        op.taps = read.kept(fields[3], {op.window.kernel[0], op.window.kernel[1]});
-        if (!fields[4].is_none()) op.shares = read.kept(fields[4], {to.rect.height, to.rect.width});
-        break;
-      case sim::Kind::maximum:
-        require(fields.size() == 3, "a maximum must have three fields");
-        op.window = read_window(fields[2]);
-        break;
-      case sim::Kind::norm:
-        require(fields.size() == 2, "a norm must have two fields");
-        break;
-      case sim::Kind::activation:
-        require(fields.size() == 3, "an activation must have three fields");
-        op.function = named<sim::Function>(fields[2], {{"relu", sim::Function::relu}, {"leaky_relu", sim::Function::leaky_relu}, {"tanh", sim::Function::tanh},
-                                                  {"sigmoid", sim::Function::sigmoid}, {"gelu", sim::Function::gelu}, {"silu", sim::Function::silu}});
-        break;
-      case sim::Kind::dropout:
-        require(fields.size() == 4, "a dropout must have four fields");
-        op.number = fields[2].cast<double>();
-        op.layer = fields[3].cast<std::uint32_t>();
-        require(op.number >= 0 && op.number < 1, "a rate must be at least 0 and below 1");
-        break;
-      case sim::Kind::scale:
-        require(fields.size() == 4, "a scale must have four fields");
-        op.number = fields[2].cast<double>();
-        op.exponent = fields[3].cast<Index>();
-        break;
-      case sim::Kind::sum:
-        require(fields.size() == 3, "a sum must have three fields");
-        op.other = fields[2].cast<std::size_t>();
-        break;
-    }
-    check(program, op);
-    program.operations.push_back(op);
-  }
-  const sim::Value& input = program.values.front();
+}
+
+// A name of what is drawn, or the images.
+inline void read_inputs(ReadProgram& read, const py::object& inputs, Index draws) {
+  sim::Program& program = read.program;
   if (py::isinstance<py::str>(inputs)) {
     program.filling = named<sim::Filling>(inputs, {{"normal", sim::Filling::normal}, {"uniform", sim::Filling::uniform}});
-  } else {
-    program.filling = sim::Filling::given;
-    program.input_draws = inputs.cast<Array<double>>().shape(0) == 1 ? 1 : draws;
-    program.inputs = read.kept(inputs, {program.input_draws, input.channels, input.rect.height, input.rect.width});
+    return;
   }
+  const sim::Value& input = program.values.front();
+  program.filling = sim::Filling::given;
+  program.input_draws = inputs.cast<Array<double>>().shape(0) == 1 ? 1 : draws;
+  program.inputs = read.kept(inputs, {program.input_draws, input.channels, input.rect.height, input.rect.width});
+}
+
+// values: (channels, (row, column, height, width)); operations: (kind, in, ...), see `_core.pyi`.
+inline ReadProgram read_program(const py::list& values, const py::list& operations, const py::object& inputs, Index input_exponent, const std::string& reduction,
+                                std::uint64_t seed, Index draws) {
+  ReadProgram read;
+  sim::Program& program = read.program;
+  read_values(values, program);
+  require(program.values.size() == operations.size() + 1, "each operation must make one value");
+  for (const py::handle& item : operations) program.operations.push_back(read_operation(read, item.cast<py::tuple>(), draws));
+  read_inputs(read, inputs, draws);
   program.reduction = named<sim::Reduction>(py::str(reduction), {{"signed", sim::Reduction::signed_sum}, {"abs", sim::Reduction::absolute}, {"square", sim::Reduction::square},
                                                             {"rms", sim::Reduction::rms}, {"positive", sim::Reduction::positive}});
   program.input_exponent = input_exponent;
