@@ -11,7 +11,7 @@ whatever the size is.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from ..propagation import variance
 from ..result import ERF
 from ._findings import Claim, Findings, Grid
 from ._run import Run
-from ._statistics import mean_of, resampled, spread
+from ._statistics import spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +33,7 @@ DEPTHS = tuple(range(5, 41, 5))
 LISTS = {"5, 10, 15, …, 40": DEPTHS, "5, 10, 20, 40": (5, 10, 20, 40), "20, 40, 80, 160": (20, 40, 80, 160)}
 PAPER = {"size": 0.56, "ratio": -0.43}
 DRAWS = 20
+REFERENCES: tuple[Literal["centre", "peak"], ...] = ("centre", "peak")
 
 Array = NDArray[np.float64]
 Measure = Callable[[ERF], float]
@@ -83,16 +84,19 @@ def _drawn(run: Run, layer: str, channels: int, reduction: str, unit: bool) -> d
     The paper's reference is the centre. The peak of a mean of few draws is no estimate of the peak of the mean: it is the largest of
     many noisy pixels, and the more of them compete, the higher.
     """
-    columns: dict[str, list[list[float]]] = {"centre": [], "peak": []}
+    columns = []
     for n in DEPTHS:
         # a seed per depth: with one for all, networks of every depth share their first layers
         draws = run.simulate(
             parse(f"({layer}) * {n}"), draws=DRAWS, channels=channels, reduction=reduction, keep_draws=True, seed=run.seed + n
         )
-        means = [mean_of(draws, weights, normalise=unit) for weights in (None, *resampled(DRAWS, seed=n))]
-        for reference, found in columns.items():
-            found.append([mean.level_size(reference=reference) for mean in means])  # type: ignore[arg-type]
-    return {reference: np.array(found).T for reference, found in columns.items()}
+        found = draws.bootstrap(_level_sizes, seed=n, normalise=unit)
+        columns.append(np.concatenate([[found.estimate], found.values]))
+    return dict(zip(REFERENCES, np.array(columns).transpose(2, 1, 0), strict=True))
+
+
+def _level_sizes(erf: ERF) -> tuple[float, ...]:
+    return tuple(erf.level_size(reference=reference) for reference in REFERENCES)
 
 
 # ------------------------------------------------------------------------------------------------ claims
@@ -141,7 +145,7 @@ def _paper(sizes: dict[str, dict[int, float]], drawn: dict[str, dict[str, Array]
 
 def _error(values: Array) -> float:
     """Standard error by the resampled values, all but the first."""
-    return float(values[1:].std(ddof=1))
+    return float(np.nanstd(values[1:], ddof=1))
 
 
 # ------------------------------------------------------------------------------------------------ tables and words
@@ -173,13 +177,13 @@ def _measured(drawn: dict[str, dict[str, Array]]) -> Grid:
         row = [name]
         for depths in list(LISTS.values())[:2]:
             some = [DEPTHS.index(n) for n in depths]
-            for reference in ("centre", "peak"):
+            for reference in REFERENCES:
                 slopes = np.array([slope(depths, values[some]) for values in found[reference]])
                 row.append(f"{slopes[0]:.2f} ± {_error(slopes):.2f}")
         rows.append(row)
     header = (
         "what is averaged over 20 draws",
-        *(f"{label}; of the {reference}" for label in list(LISTS)[:2] for reference in ("centre", "peak")),
+        *(f"{label}; of the {reference}" for label in list(LISTS)[:2] for reference in REFERENCES),
     )
     return Grid("Slopes of the level size, measured: the level is .0455 of the centre (the paper) or of the peak", header, rows)
 
@@ -250,7 +254,7 @@ def _curves(ax: Axes, what: str, found: Findings) -> None:
         ax.plot(depths, [sizes[name][n] / sides[n] for n in depths], color=color, linewidth=1.4, label=f"{label}, exact")
     for (name, (marker, label)), color in zip(POINTS.items(), (COLORS[1], COLORS[0]), strict=True):
         values = drawn[name]["centre"] / np.array([sides[n] for n in DEPTHS])
-        error = values[1:].std(axis=0, ddof=1)
+        error = np.nanstd(values[1:], axis=0, ddof=1)
         ax.errorbar(DEPTHS, values[0], error, fmt=marker, color=color, markersize=4, linewidth=1, label=f"{label}, 20 draws")
     ends = np.array([4.5, 45.0])
     line = sizes["pixels above .0455 of the peak, of |g|"][15] / sides[15] * (ends / 15) ** PAPER[what]
