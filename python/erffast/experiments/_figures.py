@@ -23,9 +23,11 @@ def maps(
     columns: Sequence[str],
     names: Sequence[str] = ("",),
     views: Sequence[float] | None = None,
+    bare: Sequence[int] = (),
     note: str = "root of the mass, linear from 0 to its peak; outline: 0.0455 of the peak's mass; dashed: theoretical field (TRF)",
 ) -> Figure:
-    """Results as a grid of heat maps around the centre of their fields; `views`: the pixels that each column shows across.
+    """Results as a grid of heat maps around the centre of their fields; `views`: the pixels that each column shows across;
+    `bare`: the rows whose maps have no outline, for it would fill them.
 
     Each map shows the root of the mass, which is what published pictures show, relative to its own peak.
     """
@@ -39,7 +41,7 @@ def maps(
             if erf is None:
                 continue
             ax = _figures.panel(figure, *at, SIDE, SIDE)
-            heat_map(ax, erf, widths[c])
+            heat_map(ax, erf, widths[c], outline=r not in bare)
             if r == 0:
                 ax.set_title(head, fontsize=_style.LABEL, color=_style.INK, pad=5)
             if c == 0 and name:
@@ -48,7 +50,7 @@ def maps(
     return figure
 
 
-def heat_map(ax: Axes, erf: ERF, width: float) -> None:
+def heat_map(ax: Axes, erf: ERF, width: float, *, outline: bool = True) -> None:
     """The root of the mass as a picture `width` pixels across, with field and level outline, and the sizes written in."""
     mass = np.asarray(erf.image, dtype=np.float64) ** (1 if erf.reduction == "square" else 2)
     mass = mass if mass.ndim == 2 else mass.mean(axis=0)
@@ -58,7 +60,7 @@ def heat_map(ax: Axes, erf: ERF, width: float) -> None:
     ax.imshow(root, extent=extent, cmap=_style.SEQUENTIAL, vmin=0, vmax=1, interpolation="nearest")
     ax.set_facecolor("#440154")  # the colour of nothing
     rows, columns = (o + np.arange(n) for o, n in zip(erf.origin, root.shape, strict=True))
-    if min(root.shape) > 1:
+    if outline and min(root.shape) > 1:
         ax.contour(columns, rows, root, levels=[0.0455**0.5], colors="white", linewidths=0.9)
     box(ax, erf)
     middle = [(a + b) / 2 for a, b in zip(*erf.field_box, strict=True)]
