@@ -36,6 +36,7 @@ def maps(
     across, up = left + len(columns) * (SIDE + GAP), TOP + len(rows) * (SIDE + ROOM) + BOTTOM - ROOM
     figure = _style.new_figure(across, up)
     for r, (row, name) in enumerate(zip(rows, names, strict=True)):
+        first = next((c for c, erf in enumerate(row) if erf is not None), 0)
         for c, (erf, head) in enumerate(zip(row, columns, strict=True)):
             at = left + c * (SIDE + GAP), BOTTOM + (len(rows) - 1 - r) * (SIDE + ROOM)
             if erf is None:
@@ -44,7 +45,7 @@ def maps(
             heat_map(ax, erf, widths[c], outline=r not in bare)
             if r == 0:
                 ax.set_title(head, fontsize=_style.LABEL, color=_style.INK, pad=5)
-            if c == 0 and name:
+            if c == first and name:
                 ax.set_ylabel(name, fontsize=_style.LABEL, color=_style.INK, labelpad=5)
     figure.text(left / across, 0.08 / up, note, fontsize=_style.SMALL - 1.5, color=_style.MUTED)
     return figure
