@@ -59,7 +59,7 @@ def stack(n: int, ndim: Axes) -> Stack:
 
 
 def draws_of(weights: Array) -> ERF:
-    """In 2-D of deep networks a window of 12 std of the limit, beyond which next to nothing lies."""
+    """Their gradients; in 2-D of deep networks in a window of 12 std of the limit, beyond which next to nothing lies."""
     n: int = weights.shape[1]
     ndim: Axes = 1 if weights.ndim == 3 else 2
     across = min(2 * n + 1, 2 * math.ceil(6 * analytic.growth(3, n)) + 1)
@@ -125,6 +125,7 @@ def _batch(erf: ERF, n: int, error: float, **others: Array) -> Batch:
 
 
 def only(draws: ERF) -> ERF:
+    """The first draw, without a draws axis."""
     state = {**draws._state(), "image": draws.image[0], "exponent": int(np.asarray(draws.exponent)[0])}
     return ERF(**state)
 

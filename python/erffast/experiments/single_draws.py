@@ -28,7 +28,7 @@ from . import _single
 from ._findings import Claim, Findings, Grid
 from ._run import Run
 from ._single import NEAR, TOL, Array, Batch, mean_error, rms_error
-from ._statistics import bootstrap
+from ._statistics import bootstrap, mean_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,7 +75,8 @@ def _counts(run: Run, full: dict[_single.Axes, dict[int, int]]) -> list[tuple[in
 def _simulated(run: Run, n: int, channels: int, draws: int, *, inputs: int = 1) -> ERF:
     """Linear networks of several channels; the values of the input do not matter to a linear network, its channels do."""
     options: dict[str, Any] = {} if inputs == 1 else {"inputs": np.zeros((inputs, 2 * n + 1))}
-    return run.simulate(_single.stack(n, 1), draws=draws, channels=channels, keep_draws=True, **options)
+    seed = run.seed + channels + inputs  # draws of their own for each network
+    return run.simulate(_single.stack(n, 1), draws=draws, channels=channels, keep_draws=True, seed=seed, **options)
 
 
 def _channels(run: Run) -> dict[int, tuple[Array, Array]]:
@@ -94,7 +95,7 @@ def _steps(run: Run) -> ERF:
 
 def _means(narrow: dict[int, ERF], steps: ERF) -> dict[str, list[tuple[int, float]]]:
     """Total variation to the limit of means of more and more draws."""
-    some = {f"signed, {c} channel{'s' if c > 1 else ''}": erf for c, erf in narrow.items()} | {"positive, 1 channel": steps}
+    some = {f"signed, {_channels_of(c)}": erf for c, erf in narrow.items()} | {"positive, 1 channel": steps}
     return {name: _single.means_to_limit(erf, SAMPLE) for name, erf in some.items()}
 
 
@@ -125,10 +126,13 @@ def _claims_signed(signed: list[Batch], narrow: dict[int, ERF]) -> list[Claim]:
         Claim(f"{label}: wandering of its centre, px", *centre, theory=EARLIER["centre"], margin=0.05, because=earlier),
     ]
     for c, erf in narrow.items():
-        name = f"{label}, {c} channel{'s' if c > 1 else ''}: std of the mean of draws of unit mass, px"
-        claims.append(
-            Claim(name, *bootstrap(erf, lambda mean: mean.std()[0], normalise=True), theory=EARLIER[c], margin=0.05, because=earlier)
-        )
+        name = f"{label}, {_channels_of(c)}: std of the mean of draws of unit mass, px"
+        size = bootstrap(erf, lambda mean: mean.std()[0], normalise=True)
+        claims.append(Claim(name, *size, theory=EARLIER[c], margin=0.05, because=earlier))
+    together = math.hypot(width[0], float(np.std(draws.mean()[0])))
+    typical = float(mean_of(draws, normalise=True).std()[0])
+    why = "law of total variance: from widths and centres of the same draws"
+    claims.append(Claim(f"{label}, one channel: that std once more, px", typical, theory=together, because=why))
     deep = lines[max(lines)]
     claims.append(_same_shape(lines[SAMPLE], deep))
     loss, error = mean_error(2 * math.log(10) * deep.norm / deep.layers)
@@ -153,7 +157,7 @@ def _same_shape(shallow: Batch, deep: Batch) -> Claim:
 def _no_faster(shallow: Batch, deep: Batch) -> Claim:
     """The envelope: averaged over the wave, and still the distance does not fall as it does for one repeated positive kernel."""
     expected = shallow.smooth.mean() * math.sqrt(shallow.layers / deep.layers)
-    name = f"signed, {deep.layers} layers, 1-D: the same, averaged over 6 pixels"
+    name = f"signed, {deep.layers} layers, 1-D: total variation to its own Gaussian, averaged over 6 pixels"
     why = f"1/sqrt(n) from {shallow.layers} layers on, as where the central limit theorem holds"
     return Claim(name, *mean_error(deep.smooth), theory=float(expected), relation=">", because=why)
 
@@ -204,21 +208,21 @@ def _claims_repeated(run: Run, repeated: list[tuple[int, float, float, float]]) 
     rates = [_single.slope(depths, values, [0.0] * len(late))[0] for values in (apart, theory)]
     return [
         Claim(
-            f"positive, one kernel in all of {late[0][0]} to {deep} layers: slope of total variation",
+            f"positive, one kernel in all layers, {late[0][0]} to {deep}: slope of total variation",
             rates[0],
             theory=rates[1],
             margin=0.01,
             because="Edgeworth: -1/2 for skewness alone, of which this kernel has more or less; margin: the next order at 100 layers",
         ),
         Claim(
-            f"the same, {deep} layers: total variation to its Gaussian",
+            f"positive, one kernel in all of {deep} layers: total variation to its Gaussian",
             apart[-1],
             theory=theory[-1],
             margin=theory[-1] / math.sqrt(deep),
             because="Edgeworth; margin: 1/sqrt(n) of it",
         ),
         Claim(
-            f"the same, {deep} layers: std, px",
+            f"positive, one kernel in all of {deep} layers: std, px",
             std,
             theory=math.sqrt(deep) * found.std,
             margin=1e-7 * std,
@@ -277,7 +281,7 @@ def _channels_table(wide: dict[int, tuple[Array, Array]], narrow: dict[int, ERF]
     rows = [(f"10 layers, {c} channels", *(f"{m:.3f} ± {e:.3f}" for m, e in map(mean_error, both))) for c, both in wide.items()]
     for c, erf in narrow.items():
         value, error = mean_error(_single.to_limit(erf, SAMPLE))
-        rows.append((f"{SAMPLE} layers, {c} channel{'s' if c > 1 else ''}", f"{value:.3f} ± {error:.3f}", ""))
+        rows.append((f"{SAMPLE} layers, {_channels_of(c)}", f"{value:.3f} ± {error:.3f}", ""))
     title = "Total variation of single draws of signed weights to the limit, 1-D"
     return Grid(title, ("network", "one input channel", "as many input channels"), rows)
 
@@ -288,7 +292,9 @@ def _words(claims: list[Claim], signed: list[Batch], positive: list[Batch]) -> s
     errors = max(batch.error for batch in (*signed, *positive))
     parts = [_on_positive(claims, [batch for batch in positive if batch.ndim == 1][-1]), _on_signed(claims, sample, deep)]
     parts += [_on_means(claims, sample.limit), _on_channels(claims)]
-    return "\n\n".join([*parts, f"All gradients here are right to {errors:.0e} of their peak, as `gradient` reports."])
+    failed = "; ".join(claim.name for claim in claims if not claim.holds)
+    doubts = f" Not borne out in this run: {failed}." if failed else ""
+    return "\n\n".join([*parts, f"All gradients here are right to {errors:.0e} of their peak, as `gradient` reports.{doubts}"])
 
 
 def _claim(claims: list[Claim], part: str) -> Claim:
