@@ -28,8 +28,8 @@ Every experiment of [Luo et al. 2016](https://arxiv.org/abs/1701.04128) that nee
 answered. Written by `erffast reproduce` (erffast {about["version"]}, seed {about["seed"]}{size}).
 
 Each table sets what was measured beside what theory says and what the paper printed. ± is one standard error, by bootstrap
-over draws where sizes are measured; no sign means that the number was computed, not sampled. *Theory* and *paper* say whether
-the measured number agrees within {SIGMAS:g} standard errors (and the rounding of the paper's digits); "cannot tell" stands where the
+over draws where sizes are measured; no sign means that the number was computed, not sampled. *Agrees* says whether
+the measured number does so within {SIGMAS:g} standard errors (and the rounding of the paper's digits); "cannot tell" stands where the
 error is as large as the number itself. Sizes are in input pixels. `std`: standard deviation of the mass along one axis.
 `level size`: root of the number of pixels above 0.0455 of the peak, the paper's measure. TRF: theoretical receptive field."""
 
@@ -59,7 +59,7 @@ def _pictures(name: str, figures: Sequence[str], title: str) -> list[str]:
 def _claims(claims: Sequence[Claim]) -> str:
     if not claims:
         return ""
-    header = ["measured quantity", "paper", "theory", "measured", "theory", "paper", "theory's source"]
+    header = ["measured quantity", "paper", "theory", "measured", "theory agrees", "paper agrees", "source of theory"]
     rows = [
         (
             claim.name,
