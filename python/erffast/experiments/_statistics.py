@@ -21,6 +21,18 @@ def bootstrap(draws: ERF, measure: Callable[[ERF], Any], *, normalise: bool = Fa
     return found.estimate, found.stderr
 
 
+def total(draws: ERF) -> tuple[float, float]:
+    """The mean over the draws of a result of the sum of g^2, true values, and its standard error."""
+    masses = draws.image.sum(axis=tuple(range(1, draws.image.ndim))) * np.exp2(np.asarray(draws.exponent, dtype=np.float64))
+    return float(masses.mean()), float(masses.std(ddof=1) / np.sqrt(len(masses)))
+
+
+def ratio(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    """Of independent numbers with standard errors, to first order."""
+    value = one[0] / other[0]
+    return value, float(abs(value) * np.hypot(one[1] / one[0], other[1] / other[0]))
+
+
 def spread(erf: ERF) -> float:
     """Root mean square over the axes of the standard deviations, in input pixels: the std of an axis where all are alike."""
     return float(np.sqrt(np.mean(np.square(erf.std()))))
