@@ -32,7 +32,7 @@ def test_all_claims_hold(experiment: tuple[Any, Findings]) -> None:
     _, found = experiment
     assert [claim.name for claim in found.claims if not claim.holds] == []
     assert len({claim.name for claim in found.claims}) == len(found.claims) > 15
-    assert all(claim.because for claim in found.claims)
+    assert all(claim.because for claim in found.claims if claim.theory is not None)
 
 
 def test_words_and_tables_have_numbers(experiment: tuple[Any, Findings]) -> None:
