@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy import ndimage
 
 from ..plotting import _figures, _style
 from ..result import ERF
@@ -24,14 +25,18 @@ def maps(
     names: Sequence[str] = ("",),
     views: Sequence[float] | None = None,
     bare: Sequence[int] = (),
+    averaged: Sequence[int] | None = None,
     note: str = "root of the mass, linear from 0 to its peak; outline: 0.0455 of the peak's mass; dashed: theoretical field (TRF)",
 ) -> Figure:
     """Results as a grid of heat maps around the centre of their fields; `views`: the pixels that each column shows across;
     `bare`: the rows whose maps have no outline, for it would fill them.
 
-    Each map shows the root of the mass, which is what published pictures show, relative to its own peak.
+    Each map shows the root of the mass, which is what published pictures show, relative to its own peak. `averaged`: pixels of each
+    column over which the outline averages, where a comb would make it run around single pixels.
     """
     widths = views or [max(max(erf.receptive_field.size) for erf in column if erf is not None) + 2 for column in zip(*rows, strict=True)]
+    if averaged is not None:
+        note += f"; outlines of averages over {' and '.join(str(n) for n in sorted(set(averaged)) if n > 1)} px where there is a comb"
     left = LEFT if any(names) else 0.15
     across, up = left + len(columns) * (SIDE + GAP), TOP + len(rows) * (SIDE + ROOM) + BOTTOM - ROOM
     figure = _style.new_figure(across, up)
@@ -42,7 +47,7 @@ def maps(
             if erf is None:
                 continue
             ax = _figures.panel(figure, *at, SIDE, SIDE)
-            heat_map(ax, erf, widths[c], outline=r not in bare)
+            heat_map(ax, erf, widths[c], outline=0 if r in bare else averaged[c] if averaged else 1)
             if r == 0:
                 ax.set_title(head, fontsize=_style.LABEL, color=_style.INK, pad=5)
             if c == first and name:
@@ -51,8 +56,11 @@ def maps(
     return figure
 
 
-def heat_map(ax: Axes, erf: ERF, width: float, *, outline: bool = True) -> None:
-    """The root of the mass as a picture `width` pixels across, with field and level outline, and the sizes written in."""
+def heat_map(ax: Axes, erf: ERF, width: float, *, outline: int = 1) -> None:
+    """The root of the mass as a picture `width` pixels across, with field and level outline, and the sizes written in.
+
+    The outline is that of the mass averaged over squares of `outline` pixels; 0: none.
+    """
     mass = np.asarray(erf.image, dtype=np.float64) ** (1 if erf.reduction == "square" else 2)
     mass = mass if mass.ndim == 2 else mass.mean(axis=0)
     root = np.sqrt(mass / (mass.max() or 1.0))
@@ -62,7 +70,8 @@ def heat_map(ax: Axes, erf: ERF, width: float, *, outline: bool = True) -> None:
     ax.set_facecolor("#440154")  # the colour of nothing
     rows, columns = (o + np.arange(n) for o, n in zip(erf.origin, root.shape, strict=True))
     if outline and min(root.shape) > 1:
-        ax.contour(columns, rows, root, levels=[0.0455**0.5], colors="white", linewidths=0.9)
+        smooth = np.maximum(ndimage.uniform_filter(mass, outline, mode="constant"), 0)  # its running sums round to below
+        ax.contour(columns, rows, np.sqrt(smooth / (smooth.max() or 1.0)), levels=[0.0455**0.5], colors="white", linewidths=0.9)
     box(ax, erf)
     middle = [(a + b) / 2 for a, b in zip(*erf.field_box, strict=True)]
     ax.set_xlim(middle[1] - width / 2, middle[1] + width / 2)
