@@ -19,7 +19,18 @@ from ._findings import Findings
 from ._report import report
 from ._run import Run
 
-EXPERIMENTS = ("shapes", "growth", "initialisation", "functions", "single_draws", "natural_images", "borders", "spectrograms")
+EXPERIMENTS = (
+    "shapes",
+    "growth",
+    "subsampling",
+    "paths",
+    "initialisation",
+    "functions",
+    "single_draws",
+    "natural_images",
+    "borders",
+    "spectrograms",
+)
 
 
 def reproduce(
