@@ -20,7 +20,7 @@ from ..propagation import variance
 from ..result import ERF
 from ._findings import Claim, Findings, Grid
 from ._run import Run
-from ._statistics import bootstrap, mean_of, spread
+from ._statistics import bootstrap, mean_of, spread, total
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,15 +102,8 @@ def _theorem(run: Run) -> tuple[ERF, list[Claim]]:
 
 def _total(many: ERF) -> Claim:
     """The sum of g^2: 2 for each convolution of He's variance, 1/2 for each ReLU but the last, which is left out."""
-    masses = many.image.sum(axis=(1, 2)) * np.exp2(np.asarray(many.exponent, dtype=np.float64))
-    error = float(masses.std(ddof=1) / math.sqrt(len(masses)))
-    return Claim(
-        "ReLU, 1 channel, 5 layers: mean of the sum of g^2",
-        float(masses.mean()),
-        error,
-        theory=2.0**5 / 2**4,
-        because="2^5 from the weights, 2^-4 from the gates",
-    )
+    name, why = "ReLU, 1 channel, 5 layers: mean of the sum of g^2", "2^5 from the weights, 2^-4 from the gates"
+    return Claim(name, *total(many), theory=2.0**5 / 2**4, because=why)
 
 
 def _farthest_pixel(many: ERF, plain: ERF) -> Claim:
