@@ -52,11 +52,14 @@ class Probe:
         )
 
     def trace(self, seconds: float = 0.04) -> Trace:
-        """The two quickest to measure."""
+        """The three quickest to measure."""
         if self._gpu is not None:
-            return Trace(self._gpu.multiply_add_rate_f64(seconds), self._gpu.copy_rate(GPU_ARRAY, seconds))
+            gpu = self._gpu
+            return Trace(gpu.multiply_add_rate_f64(seconds), gpu.copy_rate(GPU_ARRAY, seconds), gpu.multiply_add_rate_f32(seconds))
         return Trace(
-            _core.multiply_add_rate_f64(self.threads, seconds), _core.copy_rate(self._target, self._source, self.threads, 2 * seconds)
+            _core.multiply_add_rate_f64(self.threads, seconds),
+            _core.copy_rate(self._target, self._source, self.threads, 2 * seconds),
+            _core.multiply_add_rate_f32(self.threads, seconds),
         )
 
 

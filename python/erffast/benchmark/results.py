@@ -47,10 +47,11 @@ class Ceilings:
 
 @dataclass(frozen=True)
 class Trace:
-    """Two ceilings taken again beside a job, so that a busy neighbour shows: multiply-adds (float64) and copied bytes a second."""
+    """Ceilings taken again beside a job, so that a busy neighbour shows: multiply-adds and copied bytes a second."""
 
     float64: float
     copy: float
+    float32: float = 0.0  # 0: not measured, by an earlier version
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,7 @@ from .growth import measure_apart, measure_growth
 from .jobs import LEVELS, Job, chosen_jobs
 from .loops import torch_threads, warm_torch
 from .machine import machine_facts
-from .results import Benchmark, Ceilings, JobResult, PartResult, PeerResult, Timing
+from .results import Benchmark, Ceilings, JobResult, PartResult, PeerResult, Timing, Trace
 from .timing import time_call, time_in_turn, timed_answer
 
 REFUSALS = (AccuracyError, BackendUnavailable, MemoryError, NotImplementedError)  # an honest no, told beside the job
@@ -74,8 +74,15 @@ def run_jobs(
     measured = probe.measure(0.15 if level == "quick" else 0.3)
     results = tuple(run_job(job, level, device, probe, measured, say) for job in selected)
     points = measure_growth(level, threads, say) if growth and device == "cpu" else ()
+    traces = [trace for result in results for trace in (result.before, result.after) if trace]
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return Benchmark(now, level, threads, _backend.build_info(), machine_facts(device), measured, results, points, device)
+    return Benchmark(now, level, threads, _backend.build_info(), machine_facts(device), _best(measured, traces), results, points, device)
+
+
+def _best(measured: Ceilings, traces: Sequence[Trace]) -> Ceilings:
+    """Of the ceilings at the start and beside jobs."""
+    found = (measured, *traces)
+    return replace(measured, **{name: max(getattr(at, name) for at in found) for name in ("float32", "float64", "copy")})
 
 
 def run_job(job: Job, level: str, device: Device, probe: probes.Probe, measured: Ceilings, say: Say) -> JobResult:
@@ -95,7 +102,7 @@ def run_job(job: Job, level: str, device: Device, probe: probes.Probe, measured:
     except REFUSALS as exc:
         return JobResult(job.key, job.title, size, skipped=str(exc) or type(exc).__name__)
     # what was seen beside the job counts where it is more than at the start: the start may have had a busy neighbour
-    best = replace(measured, **{name: max(getattr(at, name) for at in (measured, before, after)) for name in ("float64", "copy")})
+    best = _best(measured, [before, after])
     timed: dict[str, Any] = {"timing": timing, "floor": case.floor(best, found), "counted": case.counted, "before": before, "after": after}
     timed |= {"parts": tuple(run_part(part, case, level) for part in case.parts(best, found))}
     if device == "cuda":
