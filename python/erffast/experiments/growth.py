@@ -46,13 +46,15 @@ SIZES: dict[str, Measure] = {
     "pixels above .135 of the peak (the disc of two std), of g²": lambda erf: erf.level_size(float(np.exp(-2))),
     "fewest pixels that hold 95.45 % of g²": ERF.mass_size,
 }
-# What the networks drawn are, and what is averaged of them: scheme of the label, text of a layer, channels, reduction, unit mass first.
+# What is drawn and averaged: the text of a layer, channels, reduction, whether draws are brought to unit mass first.
 DRAWN = {
     "random, 1 channel, |g| of unit sum": ("conv3", 1, "abs", True),
+    "random, 1 channel, positive part of g, of unit sum": ("conv3", 1, "positive", True),
     "random, 1 channel, g² of unit sum": ("conv3", 1, "square", True),
     "random, 1 channel, g² as it comes": ("conv3", 1, "square", False),
     "random + ReLU, 1 channel, |g| of unit sum": ("conv3, relu", 1, "abs", True),
     "random + ReLU, 16 channels, |g| of unit sum": ("conv3, relu", 16, "abs", True),
+    "random + ReLU, 16 channels, root of the mean of |g|²": ("conv3, relu", 16, "rms", False),
     "random + ReLU, 16 channels, g² of unit sum": ("conv3, relu", 16, "square", True),
 }
 
