@@ -188,7 +188,10 @@ def _tanh(run: Run, photos: list[Array]) -> list[Claim]:
         erf = run.simulate(_tanh_net(), draws=draws, channels=CHANNELS, scheme="lecun", inputs=given, seed=run.seed + k, keep_draws=True)
         theory = tanh_image(given[:, 0], SMOOTH, (0, 0)).sum(axis=0) / draws
         label, why = f"tanh, {SMOOTH} layers, {CHANNELS} channels, {name}", "the wide limit for the same inputs"
-        claims.append(Claim(f"{label}: mean of the sum of g^2", *total(erf), theory=float(theory.sum()), because=why))
+        # 8,000 draws tell 32 channels from the limit, by 1.5 % on noise, and their shape not
+        mass = float(theory.sum())
+        because = f"{why}; margin: 1 / channels"
+        claims.append(Claim(f"{label}: mean of the sum of g^2", *total(erf), theory=mass, margin=mass / CHANNELS, because=because))
         if name == "half-lit noise":
             place = bootstrap(erf, lambda mean: mean.mean()[1])
             claims.append(Claim(f"{label}: centre's column, of 0 to {side - 1}", *place, theory=_centre(theory)[1], because=why))
