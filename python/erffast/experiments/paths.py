@@ -81,7 +81,7 @@ def _dropped(run: Run, rate: float, activation: str, seed: int) -> ERF:
     """Convolution, activation, dropout, of the weight variance that keeps E g^2 without it."""
     layers = f"conv3, {activation}, dropout{rate}" if rate else f"conv3, {activation}"
     net, scheme = parse(f"({layers}) * {LAYERS}"), "he" if activation == "relu" else "lecun"
-    draws, channels = run.either(300, 200), run.either(32, 16)
+    draws, channels = run.either(600, 400), run.either(32, 16)
     return run.simulate(net, draws=draws, channels=channels, scheme=scheme, seed=run.seed + seed, keep_draws=True)
 
 

@@ -44,6 +44,7 @@ POSITIVE: dict[_single.Axes, dict[int, int]] = {
 MOST: dict[_single.Axes, int] = {1: 1000, 2: 150}
 REPEATED = (10, 100, 1000, 10_000, 100_000)
 NARROW = {1: 2000, 4: 2000, 32: 1000}  # draws by channels
+FEWER = 400  # of them in a quick run: what 32 channels add to the std is then 8 standard errors
 
 
 def find(run: Run) -> Findings:
@@ -51,7 +52,7 @@ def find(run: Run) -> Findings:
     signed = [_single.signed_batch(run, *what) for what in _counts(run, SIGNED)]
     positive = [_single.positive_batch(run, *what) for what in _counts(run, POSITIVE)]
     repeated = [_single.one_kernel(run, n) for n in REPEATED]
-    narrow = {c: _simulated(run, SAMPLE, c, run.either(draws, draws // 10)) for c, draws in NARROW.items()}
+    narrow = {c: _simulated(run, SAMPLE, c, run.either(draws, FEWER)) for c, draws in NARROW.items()}
     wide = _channels(run)
     steps = _steps(run)
     claims = [*_claims_signed(signed, narrow), *_claims_positive(run, positive, steps), *_claims_repeated(run, repeated)]
@@ -63,9 +64,11 @@ def find(run: Run) -> Findings:
 
 
 def _counts(run: Run, full: dict[_single.Axes, dict[int, int]]) -> list[tuple[int, _single.Axes, int]]:
-    """Layers, axes and draws; a quick run takes a fifth of the draws, and no networks deeper than `MOST`."""
+    """Layers, axes and draws; a quick run takes a fifth of the draws, 80 in 1-D at least, and no networks deeper than `MOST`."""
     all_of_it = [(n, ndim, draws) for ndim, some in full.items() for n, draws in some.items()]
-    return [(n, ndim, draws // 5) for n, ndim, draws in all_of_it if n <= MOST[ndim]] if run.quick else all_of_it
+    return (
+        [(n, ndim, max(draws // 5, 80 if ndim == 1 else 1)) for n, ndim, draws in all_of_it if n <= MOST[ndim]] if run.quick else all_of_it
+    )
 
 
 # ------------------------------------------------------------------------------------------------ draws
