@@ -49,6 +49,9 @@ from erffast.experiments._report import report
 def test_verdicts(claim: Claim, theory: str | None, paper: str | None) -> None:
     assert (claim.against_theory, claim.against_paper) == (theory, paper)
     assert claim.holds == (theory in (None, "agrees"))
+    kept = claim.to_json()
+    assert (kept.pop("against_theory"), kept.pop("against_paper")) == (theory, paper)
+    assert Claim(**kept) == claim  # a verdict can be had again from what is written
 
 
 def test_a_claim_that_fails_is_shown_as_failing() -> None:
@@ -237,6 +240,14 @@ def test_the_command_says_what_holds(quick_run: Run, capsys: pytest.CaptureFixtu
 def test_the_command_says_what_is_wrong(arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["reproduce", str(tmp_path / "out"), *arguments]) == 2
     assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_only_is_a_sequence_of_names(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"only must be a sequence of names such as \('growth',\), got the text 'growth'"):
+        reproduce(tmp_path / "out", only="growth")
+    with pytest.raises(ValueError, match="only names no experiment; there are shapes, "):
+        reproduce(tmp_path / "out", only=[])
     assert not (tmp_path / "out").exists()
 
 

@@ -67,7 +67,10 @@ class Claim:
         return self.against_theory in ("agrees", None)
 
     def to_json(self) -> dict[str, Any]:
-        plain = {name: getattr(self, name) for name in ("name", "measured", "stderr", "theory", "relation", "margin", "paper", "because")}
+        plain = {
+            name: getattr(self, name)
+            for name in ("name", "measured", "stderr", "theory", "relation", "margin", "paper", "rounding", "because")
+        }
         return {**plain, "against_theory": self.against_theory, "against_paper": self.against_paper}
 
 

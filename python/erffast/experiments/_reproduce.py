@@ -74,11 +74,13 @@ def reproduce(
     Raises
     ------
     ValueError
-        If `only` names an experiment that there is not.
+        If `only` names an experiment that there is not, or none.
+    TypeError
+        If `only` is one text.
     ImportError
         If matplotlib or scikit-image is not installed.
     """
-    names = EXPERIMENTS if only is None else tuple(check.choice(name, "only", EXPERIMENTS) for name in only)
+    names = EXPERIMENTS if only is None else _asked(only)
     check.integer(seed, "seed", least=0)
     _require_packages()
     target = Path(folder)
@@ -102,6 +104,14 @@ def reproduce(
 def experiment(name: str) -> Any:
     """The module of an experiment."""
     return importlib.import_module(f".{name}", __package__)
+
+
+def _asked(only: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(only, str):
+        raise TypeError(f"only must be a sequence of names such as ({only!r},), got the text {only!r}")
+    if not only:
+        raise ValueError(f"only names no experiment; there are {', '.join(EXPERIMENTS)}")
+    return tuple(check.choice(name, "only", EXPERIMENTS) for name in only)
 
 
 def _require_packages() -> None:
