@@ -29,8 +29,9 @@ answered. Written by `erffast reproduce` (erffast {about["version"]}, seed {abou
 
 Each table sets what was measured beside what theory says and what the paper printed. ± is one standard error, by bootstrap
 over draws where sizes are measured; no sign means that the number was computed, not sampled. *Agrees* says whether
-the measured number does so within {SIGMAS:g} standard errors (and the rounding of the paper's digits); "cannot tell" stands where the
-error is as large as the number itself. Sizes are in input pixels. `std`: standard deviation of the mass along one axis.
+the measured number does so within {SIGMAS:g} standard errors (and the rounding of the paper's digits); "cannot tell" stands where these
+are as large as the number itself, or reach across the bound that it is held against.
+Sizes are in input pixels. `std`: standard deviation of the mass along one axis.
 `level size`: root of the number of pixels above 0.0455 of the peak, the paper's measure. TRF: theoretical receptive field."""
 
 
