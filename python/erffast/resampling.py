@@ -71,6 +71,7 @@ def bootstrap(erf: ERF, measure: str | Callable[[ERF], Any], *, resamples: int, 
         raise ValueError("bootstrap() needs at least two draws, got 1")
     ask = _measure(measure)
     estimate = ask(mean_of_draws(erf, normalise=normalise))
+    _backend.require_memory(8 * resamples * estimate.size, f"the sizes of {resamples} resamples", "use fewer resamples")
     values = np.empty((resamples, *estimate.shape))
     for index, mean in enumerate(_resampled(erf, images, resamples, seed, normalise)):
         found = ask(mean)

@@ -345,8 +345,9 @@ def _stage_words(named: dict[str, Claim]) -> str:
         stds.append(f"{4 * math.sqrt(theory.staged_variance(shares)):.0f}")
     return f"""**The segmentation network before training** has, in theory, a level size of {" and of ".join(texts)}:
 {" and ".join(of_field)} of its theoretical field of 505. This is the paper's point, and its order of magnitude; the diameter of about 100
-that it reads off a picture is not the number, from which these differ by {" and ".join(above)}. It does not say what stands inside its
-blocks, nor where it takes the diameter: four standard deviations would be {" and ".join(stds)} px."""
+that it reads off a picture is not the number, from which these differ by {" and ".join(above)}; where the table says that it agrees,
+the standard error allows it. The paper does not say what stands inside its blocks, nor where it takes the diameter: four standard
+deviations would be {" and ".join(stds)} px."""
 
 
 def draw(found: Findings) -> dict[str, Figure]:

@@ -28,7 +28,7 @@ from . import _single
 from ._findings import Claim, Findings, Grid
 from ._run import Run
 from ._single import NEAR, TOL, Array, Batch, mean_error, rms_error
-from ._statistics import bootstrap, mean_of
+from ._statistics import bootstrap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -131,10 +131,6 @@ def _claims_signed(signed: list[Batch], narrow: dict[int, ERF]) -> list[Claim]:
         name = f"{label}, {_channels_of(c)}: std of the mean of draws of unit mass, px"
         size = bootstrap(erf, lambda mean: mean.std()[0], normalise=True)
         claims.append(Claim(name, *size, theory=limit, relation=">", because="the mean of g^2: draws of little mass wander farther"))
-    together = math.hypot(width[0], float(np.std(draws.mean()[0])))
-    typical = float(mean_of(draws, normalise=True).std()[0])
-    why = "law of total variance: from widths and centres of the same draws"
-    claims.append(Claim(f"{label}, one channel: that std once more, px", typical, theory=together, because=why))
     deep = lines[max(lines)]
     claims.append(_same_shape(lines[SAMPLE], deep))
     loss, error = mean_error(2 * math.log(10) * deep.norm / deep.layers)
