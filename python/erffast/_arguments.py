@@ -65,7 +65,11 @@ def reproduce_arguments(command: argparse.ArgumentParser) -> None:
     folder_help = "made if it is not there (default: reproduction); finished parts in it (400 MB in all) are not computed again"
     command.add_argument("folder", metavar="FOLDER", nargs="?", default="reproduction", help=folder_help)
     command.add_argument("--quick", action="store_true", help="fewer draws and smaller networks, below a minute")
-    command.add_argument("--only", metavar="NAME,NAME", help="only these experiments, by name as in the module erffast.experiments")
+    command.add_argument(
+        "--only",
+        metavar="NAME,NAME",
+        help="only these experiments, as modules of erffast.experiments are named, and a report of these only",
+    )
     command.add_argument("--seed", type=int, metavar="N", default=0, help="of everything that is drawn (default 0)")
     command.add_argument("--threads", type=int, metavar="N", default=0, help="0: all (default)")
     command.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")

@@ -52,7 +52,7 @@ def reproduce(
         Made if it is not there. ``report.md``, ``results.json``, ``figures/*.png`` and ``*.pdf``, and ``parts/``, finished parts: called
         again after an interruption, or with other experiments, it computes what is missing only. Every file appears whole or not at all.
     only : sequence of str, optional
-        Some of `EXPERIMENTS`; None is all.
+        Some of `EXPERIMENTS`, and then the report has those only; None is all.
     quick : bool
         Fewer draws and smaller networks: below a minute.
     seed : int
