@@ -13,7 +13,10 @@ COLOURS = 128  # a repository keeps every picture it ever held: a palette makes 
 
 
 def say(name: str, found: Findings, seconds: float) -> None:
-    print(f"{name:16s} {sum(claim.holds for claim in found.claims):3d} of {len(found.claims):3d} hold   {seconds:5.1f} s", flush=True)
+    print(
+        f"{name:16s} {sum(claim.holds for claim in found.judged):3d} of {len(found.judged):3d} agree with theory   {seconds:5.1f} s",
+        flush=True,
+    )
 
 
 def main() -> None:

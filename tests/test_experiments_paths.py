@@ -76,7 +76,7 @@ def test_staged_image_of_plain_stages_is_that_of_a_chain() -> None:
     assert image.shape == wanted.shape
     assert image / image.sum() == pytest.approx(wanted / wanted.sum(), abs=1e-12 * wanted.max() / wanted.sum())
     assert math.sqrt(theory.staged_variance(stages)) == pytest.approx(exact.std()[0], rel=1e-12)
-    assert theory.level_size(image) == exact.level_size()
+    assert theory.pictured(image).level_size() == exact.level_size()
 
 
 def test_staged_image_has_the_staged_variance() -> None:

@@ -160,7 +160,7 @@ def _reproduce(args: argparse.Namespace) -> int:
         raise ValueError(f"{args.folder}: this is a file; name a folder")
 
     def say(name: str, found: Findings, seconds: float) -> None:
-        judged = [claim for claim in found.claims if claim.theory is not None]
+        judged = found.judged
         print(f"{name:16s} {sum(claim.holds for claim in judged):3d} of {len(judged):3d} agree with theory   {seconds:5.1f} s", flush=True)
         for claim in judged:
             if not claim.holds:

@@ -22,7 +22,16 @@ from ._reproduce import reproduce as reproduce
 from ._run import Run as Run
 
 if TYPE_CHECKING:
+    from . import borders as borders
+    from . import functions as functions
+    from . import growth as growth
+    from . import initialisation as initialisation
+    from . import natural_images as natural_images
+    from . import paths as paths
     from . import shapes as shapes
+    from . import single_draws as single_draws
+    from . import spectrograms as spectrograms
+    from . import subsampling as subsampling
 
 __all__ = ["EXPERIMENTS", "Claim", "Findings", "Grid", "Run", "reproduce", *EXPERIMENTS]
 

@@ -111,3 +111,8 @@ class Findings:
     words: str
     shown: Mapping[str, Any] = field(default_factory=dict)
     tables: Sequence[Grid] = ()
+
+    @property
+    def judged(self) -> list[Claim]:
+        """The claims of which theory says something."""
+        return [claim for claim in self.claims if claim.theory is not None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -88,11 +87,6 @@ def _strided(profile: Array, taps: Array) -> Array:
 def segmentation_image(kind: str) -> Array:
     """Of the network with a theoretical field of 505."""
     return staged_image(stage_shares(kind))
-
-
-def level_size(image: Array, level: float = 0.0455) -> float:
-    """Of an image: root of the number of pixels above `level` of its peak."""
-    return math.sqrt(np.count_nonzero(image > level * image.max()))
 
 
 def pictured(image: Array) -> ERF:

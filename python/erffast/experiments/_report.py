@@ -38,7 +38,7 @@ Sizes are in input pixels. `std`: standard deviation of the mass along one axis.
 def _overview(found: dict[str, Findings], titles: dict[str, str]) -> str:
     rows = []
     for name, findings in found.items():
-        theory = [claim.against_theory for claim in findings.claims if claim.theory is not None]
+        theory = [claim.against_theory for claim in findings.judged]
         paper = [claim.against_paper for claim in findings.claims if claim.paper is not None]
         rows.append((f"[{titles[name]}](#{_anchor(titles[name])})", _count(theory), _count(paper)))
     return _markdown(("experiment", "agrees with theory", "agrees with the paper"), rows, left=1)

@@ -78,9 +78,8 @@ def walk(start: int, steps: int, side: int) -> Array:
 
 def mean_and_std(shares: Array) -> tuple[float, float]:
     """Of a place, in pixels from the first."""
-    at = np.arange(len(shares))
-    mean = float(shares @ at / shares.sum())
-    return mean, math.sqrt(shares @ np.square(at - mean) / shares.sum())
+    found = analytic.tap_cumulants(shares)
+    return found.mean, found.std
 
 
 def sine(side: int) -> Array:

@@ -186,7 +186,7 @@ def _skip_claims(widths: dict[str, Any]) -> list[Claim]:
     claims = []
     for name, (measured, errors) in widths.items():
         image = theory.mixture(_skip_shares(name), 2)
-        wanted = math.sqrt(theory.variance_of(_skip_shares(name))), theory.level_size(image), float(image.max())
+        wanted = math.sqrt(theory.variance_of(_skip_shares(name))), theory.pictured(image).level_size(), float(image.max())
         why = "the plain chain" if SKIPS[name][2] is None else "binomial mixture of plain chains"
         what = "std, px", "level size, px", "share of the centre pixel"
         for size, value, error, number in zip(what, measured, errors, wanted, strict=True):
@@ -252,7 +252,7 @@ def _stage_claims(staged: dict[str, ERF], run: Run) -> list[Claim]:
         claims.append(Claim(f"{name}: std, px", float(found), float(error), theory=wanted, margin=margin, because=why))
         if not run.quick:
             level, off = bootstrap(folded(draws), ERF.level_size)
-            size = theory.level_size(theory.segmentation_image(kind))
+            size = theory.pictured(theory.segmentation_image(kind)).level_size()
             label, slack = f"{name}: level size, px", margin / wanted * size
             claims.append(Claim(label, float(level), float(off), theory=size, margin=slack, because=why, **PAPER))
     return claims
@@ -336,7 +336,7 @@ def _stage_words(named: dict[str, Claim]) -> str:
     texts, of_field, above, stds = [], [], [], []
     for kind in STAGED:
         shares = theory.stage_shares(kind)
-        size = theory.level_size(theory.segmentation_image(kind))
+        size = theory.pictured(theory.segmentation_image(kind)).level_size()
         claim = named.get(f"segmentation network untrained, {kind}: level size, px")
         measured = "" if claim is None else f" (measured {claim.measured:.0f} ± {claim.stderr:.0f})"
         texts.append(f"{size:.0f} px with {kind}{measured}")

@@ -84,10 +84,7 @@ def _rounds(times: int) -> Layer:
 
 def kurtosis(erf: ERF) -> float:
     """Excess kurtosis of the profile, measured on its pixels."""
-    profile = _profile(erf)
-    x = np.arange(profile.size) - float(profile @ np.arange(profile.size))
-    second, fourth = float(profile @ x**2), float(profile @ x**4)
-    return fourth / second**2 - 3
+    return analytic.tap_cumulants(_profile(erf)).excess_kurtosis
 
 
 def squareness(profile: Array, level: float = LEVEL) -> float:
