@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,23 +37,32 @@ def maps(
     widths = views or [max(max(erf.receptive_field.size) for erf in column if erf is not None) + 2 for column in zip(*rows, strict=True)]
     if averaged is not None:
         note += f"; outlines of averages over {' and '.join(str(n) for n in sorted(set(averaged)) if n > 1)} px where there is a comb"
-    left = LEFT if any(names) else 0.15
-    across, up = left + len(columns) * (SIDE + GAP), TOP + len(rows) * (SIDE + ROOM) + BOTTOM - ROOM
-    figure = _style.new_figure(across, up)
-    for r, (row, name) in enumerate(zip(rows, names, strict=True)):
-        first = next((c for c, erf in enumerate(row) if erf is not None), 0)
-        for c, (erf, head) in enumerate(zip(row, columns, strict=True)):
-            at = left + c * (SIDE + GAP), BOTTOM + (len(rows) - 1 - r) * (SIDE + ROOM)
-            if erf is None:
-                continue
-            ax = _figures.panel(figure, *at, SIDE, SIDE)
-            heat_map(ax, erf, widths[c], outline=0 if r in bare else averaged[c] if averaged else 1)
-            if r == 0:
-                ax.set_title(head, fontsize=_style.LABEL, color=_style.INK, pad=5)
-            if c == first and name:
-                ax.set_ylabel(name, fontsize=_style.LABEL, color=_style.INK, labelpad=5)
-    figure.text(left / across, 0.08 / up, note, fontsize=_style.SMALL - 1.5, color=_style.MUTED)
+    figure, cell = grid(columns, names, note)
+    for r, row in enumerate(rows):
+        for c, erf in enumerate(row):
+            if erf is not None:
+                heat_map(cell(r, c), erf, widths[c], outline=0 if r in bare else averaged[c] if averaged else 1)
     return figure
+
+
+def grid(columns: Sequence[str], names: Sequence[str], note: str) -> tuple[Figure, Callable[[int, int], Axes]]:
+    """A figure for rows and columns of maps, and what makes the axes of (row, column): the first made of a row bears its name."""
+    left = LEFT if any(names) else 0.15
+    across, up = left + len(columns) * (SIDE + GAP), TOP + len(names) * (SIDE + ROOM) + BOTTOM - ROOM
+    figure = _style.new_figure(across, up)
+    figure.text(left / across, 0.08 / up, note, fontsize=_style.SMALL - 1.5, color=_style.MUTED)
+    named: set[int] = set()
+
+    def cell(row: int, column: int) -> Axes:
+        ax = _figures.panel(figure, left + column * (SIDE + GAP), BOTTOM + (len(names) - 1 - row) * (SIDE + ROOM), SIDE, SIDE)
+        if row == 0:
+            ax.set_title(columns[column], fontsize=_style.LABEL, color=_style.INK, pad=5)
+        if row not in named and names[row]:
+            ax.set_ylabel(names[row], fontsize=_style.LABEL, color=_style.INK, labelpad=5)
+        named.add(row)
+        return ax
+
+    return figure, cell
 
 
 def heat_map(ax: Axes, erf: ERF, width: float, *, outline: int = 1) -> None:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ..plotting import _figures, _style
 from ..result import ERF
-from ._figures import GAP, ROOM, SIDE, TOP, head, heat_map, legend, panels
+from ._figures import GAP, SIDE, grid, head, heat_map, legend, panels
 from ._max_places import outer_share
-from ._statistics import mean_of
+from ._statistics import first_of, mean_of
 
 if TYPE_CHECKING:
     from .natural_images import Corner, Lopsided
@@ -23,29 +23,12 @@ Array = NDArray[np.float64]
 
 def three_inputs(inputs: dict[str, Array], drawn: dict[str, ERF], note: str) -> Figure:
     """An input, one draw and the mean of all, for each kind of input."""
-    rows = ("input of a draw", "one draw", f"mean of {drawn['noise'].draws}")
-    across, up = 0.45 + 3 * (SIDE + GAP), 0.5 + 3 * (SIDE + ROOM) + TOP - ROOM
-    figure = _style.new_figure(across, up)
+    figure, cell = grid(list(inputs), ("input of a draw", "one draw", f"mean of {drawn['noise'].draws}"), note)
     for c, (name, image) in enumerate(inputs.items()):
-        draws = drawn[name]
-        column: tuple[Array | ERF, ...] = (image, _first(draws), mean_of(draws))
-        for r, what in enumerate(column):
-            ax = _figures.panel(figure, 0.42 + c * (SIDE + GAP), 0.5 + (2 - r) * (SIDE + ROOM), SIDE, SIDE)
-            if isinstance(what, ERF):
-                heat_map(ax, what, image.shape[0] + 2)
-            else:
-                _picture(ax, what, 2.5)
-            if r == 0:
-                ax.set_title(name, fontsize=_style.LABEL, color=_style.INK, pad=5)
-            if c == 0:
-                ax.set_ylabel(rows[r], fontsize=_style.LABEL, color=_style.INK, labelpad=5)
-    figure.text(0.42 / across, 0.08 / up, note, fontsize=_style.SMALL - 1.5, color=_style.MUTED)
+        _picture(cell(0, c), image, 2.5)
+        for r, erf in enumerate((first_of(drawn[name]), mean_of(drawn[name])), start=1):
+            heat_map(cell(r, c), erf, image.shape[0] + 2)
     return figure
-
-
-def _first(draws: ERF) -> ERF:
-    """The first of the draws, by itself."""
-    return ERF(**{**draws._state(), "image": draws.image[0], "averaged": 1})
 
 
 def _picture(ax: Axes, image: Array, contrast: float) -> None:

@@ -124,12 +124,6 @@ def _batch(erf: ERF, n: int, error: float, **others: Array) -> Batch:
     )
 
 
-def only(draws: ERF) -> ERF:
-    """The first draw, without a draws axis."""
-    state = {**draws._state(), "image": draws.image[0], "exponent": int(np.asarray(draws.exponent)[0])}
-    return ERF(**state)
-
-
 def shares_of(erf: ERF) -> Array:
     """Each draw's mass, of sum 1, flat."""
     flat = np.asarray(erf.image).reshape(len(erf.image), -1)

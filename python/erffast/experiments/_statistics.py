@@ -15,6 +15,11 @@ def mean_of(draws: ERF, *, normalise: bool = False) -> ERF:
     return draws.mean_of_draws(normalise=normalise)
 
 
+def first_of(draws: ERF) -> ERF:
+    """The first draw, by itself."""
+    return ERF(**{**draws._state(), "image": draws.image[0], "exponent": int(np.asarray(draws.exponent)[0]), "averaged": 1, "stderr": None})
+
+
 def folded(draws: ERF) -> ERF:
     """The draws of a network of square symmetric kernels, each the mean of its eight mirror images.
 

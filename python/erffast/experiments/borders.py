@@ -309,24 +309,16 @@ def draw(found: Findings) -> dict[str, Figure]:
 
 
 def _maps(deep: dict[str, dict[int, ERF]]) -> Figure:
-    from ..plotting import _figures, _style
-    from ._figures import BOTTOM, GAP, LEFT, ROOM, SIDE, TOP
+    from ._figures import grid
 
-    across, up = LEFT + len(DEPTHS) * (SIDE + GAP), TOP + len(deep) * (SIDE + ROOM) + BOTTOM - ROOM
-    figure = _style.new_figure(across, up)
-    for r, (name, images) in enumerate(deep.items()):
-        for c, (n, erf) in enumerate(images.items()):
-            ax = _figures.panel(figure, LEFT + c * (SIDE + GAP), BOTTOM + (len(deep) - 1 - r) * (SIDE + ROOM), SIDE, SIDE)
-            _on_map(ax, erf)
-            if r == 0:
-                ax.set_title(f"{n} layers", fontsize=_style.LABEL, color=_style.INK, pad=5)
-            if c == 0:
-                ax.set_ylabel(name, fontsize=_style.LABEL, color=_style.INK, labelpad=5)
     note = (
         f"conv3:p1, the whole map of {MAP} × {MAP} px; root of the mass, linear from 0 to its peak; outline: 0.0455 of the peak's mass; "
         "cross: the unit; kept: mass not lost over the border"
     )
-    figure.text(LEFT / across, 0.08 / up, note, fontsize=_style.SMALL - 1.5, color=_style.MUTED)
+    figure, cell = grid([f"{n} layers" for n in DEPTHS], list(deep), note)
+    for r, images in enumerate(deep.values()):
+        for c, erf in enumerate(images.values()):
+            _on_map(cell(r, c), erf)
     return figure
 
 

@@ -28,7 +28,7 @@ from . import _single
 from ._findings import Claim, Findings, Grid
 from ._run import Run
 from ._single import NEAR, TOL, Array, Batch, mean_error, rms_error
-from ._statistics import bootstrap
+from ._statistics import bootstrap, first_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -106,7 +106,7 @@ def _examples(run: Run) -> dict[str, list[ERF]]:
     depths = (10, 50, 150) if run.quick else (10, 150, 1000, 3000)
     signed, positive = ([_single.draws_of(_single.weights_of(run, kind, n, 2, 1)) for n in depths] for kind in ("signed", "positive"))
     rows = {"signed": signed, "signed, smoothed": [_single.smoothed(erf) for erf in signed], "positive": positive}
-    return {name: [_single.only(erf) for erf in row] for name, row in rows.items()}
+    return {name: [first_of(erf) for erf in row] for name, row in rows.items()}
 
 
 def _lines(run: Run) -> dict[str, Array]:

@@ -324,23 +324,15 @@ def _fields(image: Array, fields: dict[int, ERF]) -> Figure:
 
 
 def _holes(rings: dict[int, ERF], trained: dict[int, ERF]) -> Figure:
-    from ..plotting import _figures, _style
-    from ._figures import BOTTOM, GAP, LEFT, ROOM, SIDE, TOP, heat_map
+    from ._figures import grid, heat_map
 
-    across, up = LEFT + len(STEPS) * (SIDE + GAP), TOP + 2 * (SIDE + ROOM) + BOTTOM - ROOM
-    figure = _style.new_figure(across, up)
-    for r, (name, images) in enumerate((("random: ring of taps", rings), ("trained: a step", trained))):
-        for c, (n, erf) in enumerate(images.items()):
-            ax = _figures.panel(figure, LEFT + c * (SIDE + GAP), BOTTOM + (1 - r) * (SIDE + ROOM), SIDE, SIDE)
-            heat_map(ax, erf, min(max(erf.receptive_field.size) + 2, 6 * max(erf.std())))
-            if r == 0:
-                ax.set_title(f"{n} layer{'s' if n > 1 else ''}", fontsize=_style.LABEL, color=_style.INK, pad=5)
-            if c == 0:
-                ax.set_ylabel(name, fontsize=_style.LABEL, color=_style.INK, labelpad=5)
     note = (
         "root of the mass, linear from 0 to its peak; outline: 0.0455 of the peak's mass; six std across, or the theoretical field (dashed)"
     )
-    figure.text(LEFT / across, 0.08 / up, note, fontsize=_style.SMALL - 1.5, color=_style.MUTED)
+    figure, cell = grid([f"{n} layer{'s' if n > 1 else ''}" for n in STEPS], ("random: ring of taps", "trained: a step"), note)
+    for r, images in enumerate((rings, trained)):
+        for c, erf in enumerate(images.values()):
+            heat_map(cell(r, c), erf, min(max(erf.receptive_field.size) + 2, 6 * max(erf.std())))
     return figure
 
 
