@@ -10,7 +10,7 @@ from scipy import signal
 
 import erffast as ef
 from erffast import analytic
-from erffast.experiments import Findings, Run, paths
+from erffast.experiments import Findings, Run, _statistics, paths
 from erffast.experiments import _path_theory as theory
 from erffast.mean_field import branch_mixture
 
@@ -90,4 +90,4 @@ def test_staged_image_has_the_staged_variance() -> None:
 
 def test_masses_are_the_sums_of_the_draws(found: Findings) -> None:
     draws = found.shown["dropped"][0.0]
-    assert paths.masses(draws) == pytest.approx(np.asarray(draws).sum(axis=(1, 2)), rel=1e-14)
+    assert _statistics.masses(draws) == pytest.approx(np.asarray(draws).sum(axis=(1, 2)), rel=1e-14)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..result import ERF
 
@@ -39,10 +40,15 @@ def bootstrap(draws: ERF, measure: Callable[[ERF], Any], *, normalise: bool = Fa
     return found.estimate, found.stderr
 
 
+def masses(draws: ERF) -> NDArray[np.float64]:
+    """The sum of g^2 of each draw, true values, [draws]."""
+    return np.asarray(np.ldexp(draws.image.reshape(len(draws.image), -1).sum(axis=1), np.asarray(draws.exponent)))
+
+
 def total(draws: ERF) -> tuple[float, float]:
     """The mean over the draws of a result of the sum of g^2, true values, and its standard error."""
-    masses = draws.image.sum(axis=tuple(range(1, draws.image.ndim))) * np.exp2(np.asarray(draws.exponent, dtype=np.float64))
-    return float(masses.mean()), float(masses.std(ddof=1) / np.sqrt(len(masses)))
+    found = masses(draws)
+    return float(found.mean()), float(found.std(ddof=1) / np.sqrt(len(found)))
 
 
 def ratio(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:

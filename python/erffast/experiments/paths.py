@@ -26,7 +26,7 @@ from . import _path_theory as theory
 from ._findings import Claim, Findings, Grid
 from ._path_theory import KINDS
 from ._run import Run
-from ._statistics import bootstrap, folded, mean_of, spread
+from ._statistics import bootstrap, folded, masses, mean_of, ratio, spread, total
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -148,11 +148,6 @@ def _staged(run: Run, kind: str, seed: int) -> ERF:
 # ------------------------------------------------------------------------------------------------ claims
 
 
-def masses(draws: ERF) -> Any:
-    """The sum of g^2 of each draw, [draws]."""
-    return np.ldexp(draws.image.reshape(len(draws.image), -1).sum(axis=1), np.asarray(draws.exponent))
-
-
 def _scatter(draws: ERF) -> tuple[float, float]:
     """Standard deviation over draws of log2 of their mass, and its standard error (nearly normal: a product over the layers)."""
     logs = np.log2(masses(draws))
@@ -169,10 +164,8 @@ def _dropout_claims(dropped: dict[float, ERF], linear: dict[float, ERF]) -> list
         for rate, draws in some.items():
             # of n layers the last gate and the last dropout are left out, where the unit is probed
             gain = (2.0 if name == "ReLU" else 1.0) / (1 - rate) ** (LAYERS - 1)
-            found = masses(draws)
             label = f"{name}, {LAYERS} layers, {_rate(rate)}: mean of the sum of g^2"
-            error = float(found.std(ddof=1) / math.sqrt(len(found)))
-            claims.append(Claim(label, float(found.mean()), error, theory=gain, because="1 / (1 - rate) per layer"))
+            claims.append(Claim(label, *total(draws), theory=gain, because="1 / (1 - rate) per layer"))
     (much, its_error), (none, error) = _scatter(dropped[RATES[-1]]), _scatter(dropped[0.0])
     return [*claims, Claim(SCATTER, much - none, math.hypot(its_error, error), theory=0.0, relation=">", because="masks are random too")]
 
@@ -192,10 +185,8 @@ def _skip_claims(widths: dict[str, Any]) -> list[Claim]:
         for size, value, error, number in zip(what, measured, errors, wanted, strict=True):
             claims.append(Claim(f"{name}, {BLOCKS} blocks: {size}", float(value), float(error), theory=number, because=why))
     ((plain, *_), (plain_error, *_)), ((std, *_), (error, *_)) = widths["plain chain, ReLU"], widths["ReLU blocks, alpha 1"]
-    ratio = float(std / plain)
-    off = ratio * math.hypot(error / std, plain_error / plain)
-    label = f"{BLOCKS} ReLU blocks, alpha 1: std over that of the plain chain"
-    claims.append(Claim(label, ratio, float(off), theory=1.0, relation="<", because="the paper: smaller; theory: sqrt(1/2)"))
+    label, why = f"{BLOCKS} ReLU blocks, alpha 1: std over that of the plain chain", "the paper: smaller; theory: sqrt(1/2)"
+    claims.append(Claim(label, *ratio((std, error), (plain, plain_error)), theory=1.0, relation="<", because=why))
     field = receptive_field(parse(f"({BODIES[KINDS[1]]}) * {BLOCKS}")).size[0]
     label = f"{BLOCKS} ReLU blocks: theoretical field, px"
     return [*claims, Claim(label, field, theory=analytic.field_size(3, 2 * BLOCKS), because="the plain chain's")]
@@ -271,7 +262,7 @@ def _dropout_table(dropped: dict[float, ERF]) -> Grid:
     rows = []
     for rate, draws in dropped.items():
         found, once = mean_of(draws), mean_of(draws, normalise=True)
-        mass = float(masses(draws).mean())
+        mass = total(draws)[0]
         (scatter, _) = _scatter(draws)
         rows.append((f"{rate:g}", f"{spread(found):.2f}", f"{spread(once):.2f}", f"{mass:.4g}", f"{scatter:.2f}", str(draws.dead)))
     header = ("rate", "std, px", "std of the typical draw, px", "mean of the sum of g^2", "scatter of its log2 over draws", "dead draws")
@@ -293,8 +284,8 @@ def _words(claims: list[Claim], dropped: dict[float, ERF]) -> str:
     shape = "leaves shape and size alone, as the paper says" if kept else "does not leave the size alone here: see the table"
     gain = all(c.holds for c in claims if "mean of the sum of g^2" in c.name)
     (less, _), (more, _) = _scatter(dropped[0.0]), _scatter(dropped[RATES[-1]])
-    ratio = named[f"{BLOCKS} ReLU blocks, alpha 1: std over that of the plain chain"]
-    shrinks = "shrink the field, as the paper says" if ratio.holds else "do not shrink the field beyond doubt"
+    shrunk = named[f"{BLOCKS} ReLU blocks, alpha 1: std over that of the plain chain"]
+    shrinks = "shrink the field, as the paper says" if shrunk.holds else "do not shrink the field beyond doubt"
     pre, post = (named[f"{kind}, 16 blocks, 1-D: std^2, px^2"] for kind in KINDS[2:])
     normed = [c for c in claims if c.name.startswith("batch norm") and c.relation == "=" and c.theory is not None]
     above = " Most measured numbers stand a little above theory's, which leaves out that statistics are of a few hundred pixels."
@@ -311,7 +302,7 @@ draws: with a rate of {RATES[-1]:g} the sum of g^2 varies by a factor of {2**mor
 dropout by {2**less:.1f}.
 
 **Skip connections {shrinks}**, and leave the theoretical field as it is: {BLOCKS} blocks of two
-convolutions have {ratio.measured:.3f} ± {ratio.stderr:.3f} of the std of the plain chain. The image is a sum of plain chains of 0, 2,
+convolutions have {shrunk.measured:.3f} ± {shrunk.stderr:.3f} of the std of the plain chain. The image is a sum of plain chains of 0, 2,
 4, ... convolutions with binomial shares: half of the branches are taken where a branch has the gain of the identity (alpha 1). So the peak
 is higher and the tails are longer than a Gaussian's. Without norms this is exact at any width, with ReLU inside the branches too.
 
